@@ -1,0 +1,31 @@
+from instances.models.account import (
+    AutomationPause,
+    PeriodicWork,
+    ProviderAccount,
+    ProviderBreaker,
+    ProviderPace,
+)
+from instances.models.alarm import Alarm
+from instances.models.catalogue import Cluster, NetworkStorage, Offer, Template
+from instances.models.event import Event
+from instances.models.instance import Instance
+from instances.models.job import Job
+from instances.models.machine import Machine, RunningInterval
+
+__all__ = [
+    "Alarm",
+    "AutomationPause",
+    "Cluster",
+    "Event",
+    "Instance",
+    "Job",
+    "Machine",
+    "NetworkStorage",
+    "Offer",
+    "PeriodicWork",
+    "ProviderAccount",
+    "ProviderBreaker",
+    "ProviderPace",
+    "RunningInterval",
+    "Template",
+]

@@ -1,0 +1,31 @@
+from django.db import models
+from django.db.models import Q
+
+
+class Alarm(models.Model):
+    """A condition that needs a person: opened and cleared by the code that sees it."""
+
+    kind = models.CharField(max_length=50)
+    subject = models.CharField(max_length=255, blank=True)
+    instance = models.ForeignKey(
+        "instances.Instance", null=True, blank=True, on_delete=models.CASCADE, related_name="alarms"
+    )
+    text = models.CharField(max_length=1000)
+    remedy = models.CharField(max_length=1000)
+    opened_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    acknowledged_by = models.CharField(max_length=255, blank=True)
+    acknowledged_reason = models.CharField(max_length=500, blank=True)
+    acknowledged_until = models.DateTimeField(null=True, blank=True)
+    cleared_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-opened_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "subject"], condition=Q(cleared_at=None), name="alarm_one_open_per_subject"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.subject}"

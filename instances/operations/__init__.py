@@ -1,0 +1,53 @@
+"""The verbs people, programs and rules may ask for. API, admin, page, commands and rules all come through here.
+
+Each is one transaction: the change, the job that pursues it and its event. `now` is an aware UTC time.
+"""
+
+from instances.operations.adoption import adopt, release
+from instances.operations.automation import pause_automation, resume_automation
+from instances.operations.errands import request_edit, request_migrate, request_restart, request_save_image
+from instances.operations.job_control import cancel_job, retry_job
+from instances.operations.refusals import (
+    JobOpen,
+    JobSent,
+    NameTaken,
+    OperationRefused,
+    Protected,
+    Unmanaged,
+    WrongPhase,
+)
+from instances.operations.settings import change_settings, record_use
+from instances.operations.wishes import (
+    InstanceSpec,
+    request_create,
+    request_delete,
+    request_start,
+    request_stop,
+)
+
+__all__ = [
+    "InstanceSpec",
+    "JobOpen",
+    "JobSent",
+    "NameTaken",
+    "OperationRefused",
+    "Protected",
+    "Unmanaged",
+    "WrongPhase",
+    "adopt",
+    "cancel_job",
+    "change_settings",
+    "pause_automation",
+    "record_use",
+    "release",
+    "request_create",
+    "request_delete",
+    "request_edit",
+    "request_migrate",
+    "request_restart",
+    "request_save_image",
+    "request_start",
+    "request_stop",
+    "resume_automation",
+    "retry_job",
+]

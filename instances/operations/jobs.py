@@ -1,0 +1,179 @@
+"""Opening and ending jobs, and the wish that goes with them: what every operation and the executor share.
+
+The caller holds the instance's row lock in its transaction.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from instances.events import Actor, current_request_id, record
+from instances.lifecycle import WISH_VERBS, JobState, Observed, Verb, Wanted, next_verb, wish_shown_by
+from instances.models import Instance, Job
+from instances.phases import current_job
+
+# How long a start refused for capacity is tried again when it was asked for.
+START_PATIENCE = timedelta(minutes=15)
+
+
+def open_job(
+    instance: Instance,
+    verb: Verb,
+    *,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+    arguments: dict[str, Any] | None = None,
+    patience_until: datetime | None = None,
+) -> Job:
+    """A new job, due at once, with its event. The database refuses a second open one."""
+    job = Job.objects.create(
+        instance=instance,
+        verb=verb,
+        arguments=arguments or {},
+        requested_by_kind=actor.kind,
+        requested_by_name=actor.name,
+        reason=reason[:500],
+        request_id=current_request_id.get(),
+        next_attempt_at=now,
+        patience_until=patience_until,
+        created_at=now,
+    )
+    record(f"job.{verb}_requested", at=now, actor=actor, instance=instance, job=job, reason=reason)
+    return job
+
+
+def end_job(
+    job: Job,
+    state: JobState,
+    *,
+    now: datetime,
+    instance: Instance,
+    actor: Actor,
+    reason: str = "",
+    error_code: str = "",
+    superseded_by: Job | None = None,
+) -> None:
+    """Close an open job in memory and in the database, with its event."""
+    job.state, job.finished_at, job.lease_until, job.superseded_by = state, now, None, superseded_by
+    job.error_code, job.error_detail = error_code, reason[:2000] if error_code else ""
+    job.fence += 1  # whoever still works on it finds its result dropped
+    job.save(
+        update_fields=[
+            "state",
+            "finished_at",
+            "lease_until",
+            "superseded_by",
+            "error_code",
+            "error_detail",
+            "fence",
+        ]
+    )
+    record(
+        f"job.{job.verb}_{state}",
+        at=now,
+        actor=actor,
+        instance=instance,
+        job=job,
+        reason=reason,
+        after={"error": error_code} if error_code else None,
+    )
+
+
+def supersede(instance: Instance, *, now: datetime, actor: Actor, reason: str) -> Job | None:
+    """Make room for a new wish. Returns the job that must settle first, or None where the way is free.
+
+    A job that was never sent, or whose call has a clear answer, ends at once; one that is sent or unclear yields once it
+    has settled, for only then is known what there is to stop or delete.
+    """
+    job = current_job(instance)
+    if job is None:
+        return None
+    if job.state == JobState.SENT or (job.state == JobState.CONFIRMING and job.call_outcome == "unclear"):
+        job.yields = True
+        job.next_attempt_at = min(job.next_attempt_at, now)
+        job.save(update_fields=["yields", "next_attempt_at"])
+        return job
+    end_job(job, JobState.SUPERSEDED, now=now, instance=instance, actor=actor, reason=reason)
+    return None
+
+
+def derive_job(instance: Instance, *, now: datetime) -> Job | None:
+    """The job an unmet wish needs, opened on behalf of whoever wished; None while another is open or nothing is to do."""
+    if not instance.managed or current_job(instance) is not None:
+        return None
+    if instance.observed is Observed.NOTHING and instance.wanted in (Wanted.STOPPED, Wanted.DELETED) and not instance.met:
+        _nothing_was_created(instance, now)
+        return None
+    verb = next_verb(instance.wanted, instance.met, instance.observed)
+    if verb is None:
+        return None
+    actor = Actor(kind=instance.wanted_by_kind or "system", name=instance.wanted_by_name)
+    return open_job(
+        instance,
+        verb,
+        actor=actor,
+        reason=instance.wanted_reason,
+        now=now,
+        patience_until=patience_of(instance, verb, now),
+    )
+
+
+def patience_of(instance: Instance, verb: Verb, now: datetime) -> datetime | None:
+    """Until when a job may wait for capacity; None for verbs that never give up or never wait."""
+    if verb is Verb.START:
+        return now + START_PATIENCE
+    return now + instance.wait_for_capacity if verb is Verb.CREATE else None
+
+
+def end_wish(instance: Instance, *, now: datetime, actor: Actor, reason: str) -> None:
+    """A job that pursued the wish was cancelled or failed for good: what is observed becomes what is wanted."""
+    before = instance.wanted
+    instance.wanted = wish_shown_by(instance.observed)
+    instance.wanted_at = now if instance.wanted else None
+    instance.wanted_by_kind, instance.wanted_by_name, instance.wanted_reason = (
+        actor.kind,
+        actor.name,
+        reason[:500],
+    )
+    instance.met_at = now if instance.wanted else None
+    instance.given_up = instance.observed is Observed.NOTHING
+    instance.failure = reason[:1000]
+    instance.save(
+        update_fields=[
+            "wanted",
+            "wanted_at",
+            "wanted_by_kind",
+            "wanted_by_name",
+            "wanted_reason",
+            "met_at",
+            "given_up",
+            "failure",
+        ]
+    )
+    record(
+        "instance.wish_ended",
+        at=now,
+        actor=actor,
+        instance=instance,
+        reason=reason,
+        before={"wanted": before},
+        after={"wanted": instance.wanted},
+    )
+
+
+def pursues_wish(job: Job) -> bool:
+    return Verb(job.verb) in WISH_VERBS
+
+
+def _nothing_was_created(instance: Instance, now: datetime) -> None:
+    """A stop or delete that came before anything existed at Novita is met by creating nothing."""
+    if instance.wanted == Wanted.DELETED:
+        instance.met_at = now
+        instance.save(update_fields=["met_at"])
+        return
+    end_wish(
+        instance,
+        now=now,
+        actor=Actor(kind=instance.wanted_by_kind, name=instance.wanted_by_name),
+        reason="it was stopped before anything was created at Novita",
+    )

@@ -1,0 +1,74 @@
+"""Cadence and leases as rows: whatever pokes (a Celery task, the worker's own loop, a command), one claim wins.
+
+A claim is one conditional UPDATE, the same on SQLite and PostgreSQL. The fence grows with each claim, so that whoever lost
+its lease can tell.
+"""
+
+import os
+import socket
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import F, Q
+
+from instances.models import PeriodicWork
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    name: str
+    owner: str
+    fence: int
+    every: timedelta
+    lease: timedelta
+    claimed_at: datetime
+
+
+def process_name() -> str:
+    """Who holds a lease: host, process and thread."""
+    return f"{socket.gethostname()[:30]}:{os.getpid()}:{threading.get_ident() % 100_000}"
+
+
+def claim(name: str, *, every: timedelta, lease: timedelta, now: datetime, forced: bool = False) -> Claim | None:
+    """The right to do this work now, or None: not due yet, or somebody holds it. `forced` ignores the cadence only."""
+    free = Q(lease_until=None) | Q(lease_until__lte=now)
+    due = Q() if forced else Q(next_due_at__lte=now)
+    row = PeriodicWork.objects.filter(name=name).first()
+    if row is None:
+        row, _ = PeriodicWork.objects.get_or_create(name=name, defaults={"next_due_at": now})
+    if not forced and row.next_due_at > now:
+        return None
+    owner = process_name()
+    won = PeriodicWork.objects.filter(free, due, name=name, fence=row.fence).update(
+        lease_owner=owner,
+        lease_until=now + lease,
+        fence=F("fence") + 1,
+        started_at=now,
+        next_due_at=now + every,
+    )
+    if not won:
+        return None
+    return Claim(name=name, owner=owner, fence=row.fence + 1, every=every, lease=lease, claimed_at=now)
+
+
+def renew(held: Claim, *, now: datetime) -> bool:
+    """Extend the lease; False when somebody else holds it by now."""
+    return bool(PeriodicWork.objects.filter(name=held.name, fence=held.fence).update(lease_until=now + held.lease))
+
+
+def holds(held: Claim) -> bool:
+    return PeriodicWork.objects.filter(name=held.name, fence=held.fence).exists()
+
+
+def finish(held: Claim, *, now: datetime, ok: bool, detail: str = "") -> bool:
+    """Give the lease back and note how it went; False when it had been lost."""
+    changes: dict[str, object] = {"lease_until": None, "finished_at": now, "detail": detail[:500]}
+    if ok:
+        changes["succeeded_at"] = now
+    return bool(PeriodicWork.objects.filter(name=held.name, fence=held.fence).update(**changes))
+
+
+def bring_forward(name: str, *, to: datetime) -> None:
+    """Make the work due at `to` where it is due later."""
+    PeriodicWork.objects.filter(name=name, next_due_at__gt=to).update(next_due_at=to)

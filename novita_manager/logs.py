@@ -1,0 +1,75 @@
+"""Structured logs: JSON for machines, a console format for people. Secrets never reach a log line."""
+
+import logging
+import logging.config
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+_SECRET_NAMES = re.compile(r"authorization|api_?key|password|secret|token|envs?$|cookie", re.IGNORECASE)
+_SECRET_VALUES = re.compile(r"(Bearer\s+)\S+|\b(sk_|nvm_)\w{6,}|(://[^/\s:@]*:)[^@\s]+(?=@)", re.IGNORECASE)
+
+
+def without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The log line with values of secret-sounding names, keys and passwords in addresses blotted out."""
+    for name, value in event.items():
+        if _SECRET_NAMES.search(name):
+            event[name] = "***"
+        elif isinstance(value, str):
+            event[name] = _SECRET_VALUES.sub(lambda found: f"{found.group(1) or found.group(3) or ''}***", value)
+    return event
+
+
+_SHARED = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+    structlog.processors.format_exc_info,
+    without_secrets,
+]
+
+
+def configure(options: dict[str, str]) -> None:
+    """Set up structlog and the standard library's loggers to write one line per entry on standard error."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if options["format"] == "json"
+        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=30)
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "line": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "foreign_pre_chain": _SHARED,
+                    "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+                }
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "root": {"handlers": ["stderr"], "level": options["level"]},
+            "loggers": {
+                "django.request": {"level": "ERROR"},
+                "django.security.DisallowedHost": {"level": "CRITICAL"},
+                "urllib3": {"level": "WARNING"},
+                "celery.worker.strategy": {"level": "WARNING"},
+                "celery.app.trace": {"level": "WARNING"},
+                "celery.beat": {"level": "WARNING"},
+                "axes": {"level": "WARNING"},
+            },
+        }
+    )
