@@ -99,8 +99,9 @@ def test_prices_rise_within_a_billing_mode_and_region_class(request: Wish, offer
 @given(WISHES, OFFERS)
 def test_every_offer_of_the_product_is_a_candidate_or_refused(request: Wish, offers: list[OfferFacts]) -> None:
     placement = rank(request, offers)
-    told = {(one.product_id, one.cluster_id) for one in (*placement.candidates, *placement.refused)}
-    assert told == {(one.product_id, one.cluster_id) for one in offers if p.matches_product(request, one)}
+    shown: list[Candidate | p.Refusal] = [*placement.candidates, *placement.refused]
+    told = {(one.product_id, one.cluster_id) for one in shown}
+    assert told == {place_of(one) for one in offers if p.matches_product(request, one)}
 
 
 @given(WISHES, OFFERS)
