@@ -278,16 +278,17 @@ def template_by_id(template_id: str, *, client: CatalogueSource | None = None, n
     return Template.objects.filter(pk=template_id).first()
 
 
-_PLAIN = (
-    ("image_url", "image_url", ""),
-    ("registry_auth_id", "registry_auth_id", ""),
-    ("command", "command", ""),
-    ("entrypoint", "entrypoint", ""),
-    ("rootfs_size_gb", "rootfs_size_gb", 60),
-    ("min_cuda_version", "min_cuda_version", ""),
-    ("ports", "ports", ()),
-    ("tools", "tools", ()),
-)
+# Request fields that are columns of a template too, with what holds where neither says anything.
+_DEFAULTS: dict[str, Any] = {
+    "image_url": "",
+    "registry_auth_id": "",
+    "command": "",
+    "entrypoint": "",
+    "rootfs_size_gb": 60,
+    "min_cuda_version": "",
+    "ports": (),
+    "tools": (),
+}
 
 
 def resolve_template(template: Template | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -297,8 +298,8 @@ def resolve_template(template: Template | None, overrides: Mapping[str, Any]) ->
     What neither says has the API's default.
     """
     fields: dict[str, Any] = {}
-    for name, column, default in _PLAIN:
-        value = overrides.get(name, getattr(template, column, None) or default)
+    for name, default in _DEFAULTS.items():
+        value = overrides.get(name, getattr(template, name, None) or default)
         fields[name] = tuple(value) if isinstance(default, tuple) else value
     envs = {one["key"]: one["value"] for one in (template.envs or () if template else ())}
     envs |= {one["key"]: one["value"] for one in overrides.get("envs", ())}
