@@ -160,6 +160,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "novita_manager.middleware.RequestLog",
+    "novita_manager.middleware.Cors",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -276,10 +277,12 @@ CONTENT_SECURITY_POLICY = {
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["novita_manager.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["novita_manager.permissions.HasScope"],
+    "DEFAULT_PERMISSION_CLASSES": ["novita_manager.permissions.HasScope", "novita_manager.permissions.StoresAnswer"],
     "DEFAULT_THROTTLE_CLASSES": ["novita_manager.throttling.RequestLimit"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["novita_manager.parsers.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "novita_manager.parsers.AlwaysJSON",
+    "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_PAGINATION_CLASS": "instances.api.pagination.LimitOffset",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -294,8 +297,6 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SERVE_PERMISSIONS": ["novita_manager.permissions.HasScope"],
-    "SERVE_AUTHENTICATION": ["novita_manager.authentication.ApiKeyAuthentication"],
 }
 
 UNFOLD = {"SITE_TITLE": "novita-manager", "SITE_HEADER": "novita-manager"}

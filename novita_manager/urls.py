@@ -1,4 +1,21 @@
-from django.contrib import admin
-from django.urls import path
+"""Every address. The API's own routes stand in `api`."""
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+from novita_manager import api, errors, health, schema
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin/", admin.site.urls),
+    path("api/v1/", include(api.urlpatterns)),
+    path("api/schema", schema.Schema.as_view(), name="schema"),
+    path("api/docs", schema.Docs.as_view(url_name="schema"), name="docs"),
+    path("health", health.Health.as_view(), name="health"),
+    path("health/live", health.live, name="health-live"),
+    path("health/ready", health.ready, name="health-ready"),
+]
+
+handler400 = errors.bad_request
+handler403 = errors.forbidden
+handler404 = errors.not_found
+handler500 = errors.server_error

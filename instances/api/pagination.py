@@ -1,0 +1,55 @@
+"""Pages of lists: by limit and offset with a count, or by cursor where rows are added all the time."""
+
+from typing import Any
+
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.pagination import CursorPagination, LimitOffsetPagination
+from rest_framework.request import Request
+
+LARGEST = 500
+_FURTHEST = 1_000_000_000
+
+
+def _whole_number(request: Request, name: str, *, least: int, default: int) -> int:
+    """A query parameter as a number; raises ValidationError for one that is none."""
+    text = request.query_params.get(name)
+    if text is None or text == "":
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 19) or int(text) < least:
+        raise ValidationError({name: ["write a whole number" if least == 0 else "write a whole number above 0"]}, "invalid")
+    return int(text)
+
+
+class LimitOffset(LimitOffsetPagination):
+    """{"count", "next", "previous", "results"}; a limit above 500 gives 500."""
+
+    default_limit = 100
+    max_limit = LARGEST
+
+    def get_limit(self, request: Request) -> int:
+        return min(_whole_number(request, "limit", least=1, default=self.default_limit), LARGEST)
+
+    def get_offset(self, request: Request) -> int:
+        return min(_whole_number(request, "offset", least=0, default=0), _FURTHEST)
+
+
+class NewestFirst(CursorPagination):
+    """{"next", "previous", "results"} from the newest on. Rows that come in between shift nothing."""
+
+    ordering: str | tuple[str, ...] = "-id"
+    page_size = 100
+    page_size_query_param = "limit"
+    max_page_size = LARGEST
+
+    def get_page_size(self, request: Request) -> int:
+        return min(_whole_number(request, "limit", least=1, default=100), LARGEST)
+
+    def decode_cursor(self, request: Request) -> Any:
+        try:
+            return super().decode_cursor(request)
+        except NotFound:
+            raise ValidationError({"cursor": ["take the cursor from `next` or `previous` as it is"]}, "invalid") from None
+
+
+class NewestCreatedFirst(NewestFirst):
+    ordering = ("-created_at", "-id")

@@ -1,0 +1,50 @@
+"""What a caller may do. Every view names the scope of each of its actions; one that names none is closed."""
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+
+from instances.api.problems import Problem
+from novita_manager.models import ApiKey
+from novita_manager.redis_state import redis_answers
+
+if TYPE_CHECKING:  # the framework's settings import this module while `views` is being imported
+    from rest_framework.views import APIView
+
+
+class HasScope(BasePermission):
+    """`scopes` of a view maps its actions (for plain views: HTTP methods in lower case) to scopes."""
+
+    message = "this API key may not do this"
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        key = request.auth
+        if not isinstance(key, ApiKey):
+            return False
+        action = getattr(view, "action", None) or (request.method or "").lower()
+        scope = getattr(view, "scopes", {}).get(action)
+        if scope is None or not key.has_scope(scope):
+            self.message = f"this API key lacks the scope {scope!r}" if scope else self.message
+            return False
+        return True
+
+
+class MayReadSchema(BasePermission):
+    """A key with the read scope, or a person signed in to the admin."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        key = request.auth
+        return key.has_scope("read") if isinstance(key, ApiKey) else bool(request.user)
+
+
+class StoresAnswer(BasePermission):
+    """Writes wait until Redis is back where the operator asked for that. Nothing is lost: nothing was taken."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        if request.method in SAFE_METHODS or settings.REDIS_ENABLE_FALLBACK or not settings.REDIS_URL:
+            return True
+        if not redis_answers():
+            raise Problem("Redis is away and REDIS_ENABLE_FALLBACK is false", code="redis_away", status=503, retry_after=5)
+        return True
