@@ -1,0 +1,1 @@
+"""The calls of the provider, one module per kind of thing; each takes `Context` and answers JSON."""
