@@ -214,8 +214,8 @@ _recent: WeakKeyDictionary[Any, dict[tuple[str, int], _Recent]] = WeakKeyDiction
 _reading_again = threading.Lock()
 
 
-def fresh_offers(client: CatalogueSource, *, wish: Wish, now: datetime) -> tuple[OfferFacts, ...]:
-    """All stored offers, those of the wish's best clusters read again for its GPU count where older than a minute.
+def fresh_offers(client: CatalogueSource, *, wish: Wish, gpu_num: int, now: datetime) -> tuple[OfferFacts, ...]:
+    """All stored offers, those of the wish's best clusters read again for the GPU count where older than a minute.
 
     A cluster that cannot be read now keeps its stored offers. Raises CatalogueNotLoaded before the first reading.
     """
@@ -224,7 +224,7 @@ def fresh_offers(client: CatalogueSource, *, wish: Wish, now: datetime) -> tuple
         periodic.bring_forward(WORK, to=now)
         raise CatalogueNotLoaded("Novita's products have not been read yet")
     best = _best_clusters(wish, stored)
-    again = {cluster: _read_again(client, cluster, wish.gpu_num, now) for cluster in best}
+    again = {cluster: _read_again(client, cluster, gpu_num, now) for cluster in best}
     kept = tuple(one for one in stored if again.get(one.cluster_id) is None)
     return kept + tuple(one for offers in again.values() for one in offers or ())
 
