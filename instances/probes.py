@@ -17,7 +17,9 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 TIMEOUT = 3.0  # seconds, for all of a probe but the look-up of the name, which cannot be interrupted
 THREADS = 64
-BACKLOG = 192  # probes under way or waiting: a full queue is done in about ten seconds
+BACKLOG = 192  # probes under way or waiting
+LONGEST_ROUND = TIMEOUT * (1 + BACKLOG / THREADS)
+"""How long the last of a full backlog may take: a claim must last longer."""
 
 _LONGEST_STATUS_LINE = 1024
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r|\n)")
