@@ -284,6 +284,8 @@ def _pursued(facts: PhaseFacts) -> tuple[Phase, str] | None:
         return Phase.REQUESTED, f"{facts.verb} is asked for and not sent to Novita yet"
     if facts.verb == Verb.CREATE and facts.observed is Observed.NOTHING:
         return Phase.CREATING, "Novita was asked to create it and does not show it yet"
+    if facts.verb == Verb.START and facts.observed is Observed.EXITED:
+        return Phase.STARTING, "Novita was asked to start it and does not show it yet"
     return None
 
 

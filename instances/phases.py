@@ -68,6 +68,13 @@ def refresh_phase(instance: Instance, *, now: datetime, actor: Actor = SYSTEM, r
     return changed
 
 
+def mark_stage_overdue(instance: Instance, text: str, *, now: datetime) -> bool:
+    """Note that the stage of starting up passed its deadline; leaving the stage takes the note back."""
+    instance.overdue = text[:255]
+    instance.save(update_fields=["overdue"])
+    return refresh_phase(instance, now=now)
+
+
 def current_job(instance: Instance) -> Job | None:
     """The open job as the database has it now, whatever was fetched earlier."""
     return Job.objects.filter(instance_id=instance.pk, state__in=("queued", "claimed", "sent", "confirming")).first()

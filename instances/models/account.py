@@ -15,6 +15,9 @@ class ProviderAccount(models.Model):
     complete_list_at = models.DateTimeField(null=True, blank=True)
     list_total = models.PositiveIntegerField(default=0)
     last_list_problem = models.CharField(max_length=500, blank=True)
+    # Of the machines a suspicious list lacked: a second list must lack the same ones before it is believed.
+    suspicion = models.CharField(max_length=64, blank=True)
+    key_fingerprint = models.CharField(max_length=16, blank=True)
     balance_usd = models.DecimalField(max_digits=16, decimal_places=4, null=True, blank=True)
     balance_read_at = models.DateTimeField(null=True, blank=True)
     frozen_since = models.DateTimeField(null=True, blank=True)

@@ -95,6 +95,9 @@ class Machine(models.Model):
 
     @property
     def observed(self) -> Observed:
+        """What Novita last showed; a machine whose id is known and that no read has shown yet is being created."""
+        if self.novita_id is not None and not self.status and self.absent_at is None:
+            return Observed.CREATING
         return observed_of(self.status, absent=self.absent_at is not None)
 
     def cost_usd(self, now: datetime) -> Decimal:

@@ -1,0 +1,114 @@
+"""What an observation means for a wish. Pure: the values of one instance before and after a read, no clock, no database.
+
+Once a wish was met, a difference is news (changed outside, reclaimed, crashed), never a verb, unless a call of ours may
+still be the cause.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from instances.lifecycle import Observed, Wanted, shows
+
+
+class Meaning(StrEnum):
+    NOTHING = "nothing"
+    MET = "met"  # the wish is shown for the first time
+    UNMET = "unmet"  # the wish was met and is no longer, through a call of ours or a thing come back: pursue it again
+    OUTSIDE = "outside"  # somebody did it at Novita: that is a wish too
+    RECLAIMED = "reclaimed"  # Novita took a spot machine back
+    WAIT = "wait"  # it differs, and the next read will tell more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """`read_began_at` is when the read began; `first_seen_at` when a read first showed this status.
+
+    `call_in_flight`: a call of the open job has no end yet. `last_call_ended_at`: of any job of the instance.
+    `contradicted`: a call for the opposite was made and never settled. `started_at` is Novita's own time of the last start.
+    """
+
+    wanted: str
+    met: bool
+    observed: Observed
+    read_began_at: datetime
+    first_seen_at: datetime
+    job_open: bool = False
+    call_in_flight: bool = False
+    job_call_ended_at: datetime | None = None
+    last_call_ended_at: datetime | None = None
+    contradicted: bool = False
+    started_at: datetime | None = None
+    spot_reclaim: bool = False
+    settle: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consequence:
+    meaning: Meaning
+    reason: str = ""
+    wanted: str = ""  # the new wish, for OUTSIDE
+
+
+_NOTHING = Consequence(meaning=Meaning.NOTHING)
+
+
+def consequence_of(seen: Seen) -> Consequence:
+    if not seen.wanted:
+        return _NOTHING
+    return _of_met(seen) if seen.met else _of_unmet(seen)
+
+
+def _of_unmet(seen: Seen) -> Consequence:
+    if not shows(seen.wanted, seen.observed):
+        return _gone(seen) if seen.observed is Observed.ABSENT and not seen.job_open else _NOTHING
+    if seen.call_in_flight or (seen.job_call_ended_at and seen.read_began_at <= seen.job_call_ended_at):
+        return _NOTHING
+    if seen.contradicted and _within_settle(seen):
+        return Consequence(meaning=Meaning.WAIT, reason="an earlier call for the opposite may still take effect")
+    return Consequence(meaning=Meaning.MET, reason=f"Novita shows it {seen.observed}")
+
+
+def _of_met(seen: Seen) -> Consequence:
+    if seen.job_open or shows(seen.wanted, seen.observed):
+        return _NOTHING
+    if seen.wanted == Wanted.DELETED:
+        return Consequence(meaning=Meaning.UNMET, reason="it came back at Novita after it was deleted")
+    if seen.observed is Observed.ABSENT:
+        return _gone(seen)
+    if seen.wanted == Wanted.RUNNING and seen.observed is Observed.EXITED:
+        return _exited(seen)
+    if seen.wanted == Wanted.STOPPED and seen.observed is Observed.RUNNING:
+        return _started(seen)
+    return _NOTHING
+
+
+def _gone(seen: Seen) -> Consequence:
+    return Consequence(meaning=Meaning.OUTSIDE, reason="it is gone from Novita though nobody here deleted it")
+
+
+def _exited(seen: Seen) -> Consequence:
+    if seen.spot_reclaim:
+        return Consequence(meaning=Meaning.RECLAIMED, reason="Novita took this spot instance back")
+    if seen.read_began_at <= seen.first_seen_at:
+        return Consequence(meaning=Meaning.WAIT, reason="a second read must show that it exited and was not reclaimed")
+    if _within_settle(seen):
+        return Consequence(meaning=Meaning.WAIT, reason="a call of ours may be the cause")
+    return Consequence(
+        meaning=Meaning.OUTSIDE,
+        wanted=Wanted.STOPPED,
+        reason="it exited with no job of ours: stopped at Novita, or its own program ended",
+    )
+
+
+def _started(seen: Seen) -> Consequence:
+    proven = (
+        seen.started_at is not None and seen.last_call_ended_at is not None and seen.started_at > seen.last_call_ended_at
+    )
+    if not proven and _within_settle(seen):
+        return Consequence(meaning=Meaning.WAIT, reason="a call of ours may be the cause")
+    return Consequence(meaning=Meaning.OUTSIDE, wanted=Wanted.RUNNING, reason="it was started at Novita")
+
+
+def _within_settle(seen: Seen) -> bool:
+    return seen.last_call_ended_at is not None and seen.read_began_at < seen.last_call_ended_at + seen.settle

@@ -1,0 +1,58 @@
+"""Leases of jobs: one conditional UPDATE claims, and every outcome is stored only while the claim still holds.
+
+A stale worker's verdict is dropped; a fact it brings (an id at Novita) is stored by whoever learns it.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Case, F, Q, Value, When
+
+from instances.lifecycle import OPEN_STATES, JobState, Verb
+from instances.models import Job
+from instances.periodic import process_name
+
+_FIRST = Case(When(verb__in=[Verb.STOP, Verb.DELETE], then=Value(0)), default=Value(1))
+
+
+def due_jobs(now: datetime, limit: int) -> list[UUID]:
+    """Ids of jobs to look at now, what ends a bill first."""
+    free = Q(lease_until=None) | Q(lease_until__lte=now)
+    due = Job.objects.filter(free, state__in=OPEN_STATES, next_attempt_at__lte=now)
+    return list(due.order_by(_FIRST, "next_attempt_at").values_list("pk", flat=True)[:limit])
+
+
+def claim(job_id: UUID, now: datetime) -> Job | None:
+    """The job with a fresh lease and fence, or None where somebody else has it or it is not due.
+
+    A job found in `sent` belongs to a worker that died in its call: what came of the call is unclear, and the call has
+    ended, since a lease outlives every call.
+    """
+    job = Job.objects.filter(pk=job_id, state__in=OPEN_STATES, next_attempt_at__lte=now).first()
+    if job is None or (job.lease_until is not None and job.lease_until > now):
+        return None
+    changes: dict[str, Any] = {
+        "lease_owner": process_name(),
+        "lease_until": now + settings.JOB_LEASE,
+        "fence": F("fence") + 1,
+    }
+    if job.state == JobState.QUEUED:
+        changes["state"] = JobState.CLAIMED
+    elif job.state == JobState.SENT:
+        changes |= {"state": JobState.CONFIRMING, "call_outcome": "unclear", "call_ended_at": now}
+    won = Job.objects.filter(pk=job_id, fence=job.fence, state=job.state).update(**changes)
+    if not won:
+        return None
+    job.refresh_from_db()
+    return job
+
+
+def store(job: Job, **changes: Any) -> bool:
+    """Write a claimed job's columns while the claim holds; False, and nothing written, once it was lost."""
+    if not Job.objects.filter(pk=job.pk, fence=job.fence, state__in=OPEN_STATES).update(**changes):
+        return False
+    for name, value in changes.items():
+        setattr(job, name, value)
+    return True

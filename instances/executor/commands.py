@@ -1,0 +1,94 @@
+"""Commands on a machine that exists: one call, its intent committed first."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from instances.events import SYSTEM, record
+from instances.executor import outcomes
+from instances.executor.claims import store
+from instances.failpoints import reach
+from instances.lifecycle import JobState, Verb
+from instances.models import Instance, Job
+from instances.novita.client import Novita
+from instances.novita.errors import InvalidState, NovitaError
+from instances.operations.wishes import locked_instance
+from instances.phases import refresh_phase
+
+
+def call_command(job: Job, instance: Instance, client: Novita) -> bool:
+    """Ask Novita once. True where its answer calls for a read by id before anything is judged."""
+    novita_id = instance.machine.novita_id if instance.machine else None
+    if novita_id is None:
+        raise ValueError(f"job {job.pk} has no machine to {job.verb}")
+    reach(f"{job.verb}.before_intent")
+    if not _mark_sent(job, instance):
+        return False
+    reach(f"{job.verb}.before_call")
+    try:
+        provider_job_id = _CALLS[Verb(job.verb)](client, novita_id, job.arguments)
+    except NovitaError as error:
+        reach(f"{job.verb}.after_call")
+        outcomes.failed_call(job, error, now=timezone.now())
+        return isinstance(error, InvalidState)
+    reach(f"{job.verb}.after_call")
+    outcomes.accepted(job, now=timezone.now(), provider_job_id=provider_job_id)
+    reach(f"{job.verb}.after_store")
+    return False
+
+
+def _mark_sent(job: Job, instance: Instance) -> bool:
+    now = timezone.now()
+    with transaction.atomic():
+        fresh = locked_instance(instance.pk)
+        arguments = dict(job.arguments)
+        if job.verb == Verb.EDIT and "expand_rootfs_gb" in arguments and fresh.machine:
+            # What the disk must measure once it is done: the call itself only names the growth.
+            arguments.setdefault("rootfs_size_gb", fresh.machine.rootfs_size_gb + arguments["expand_rootfs_gb"])
+        if not store(
+            job,
+            state=JobState.SENT,
+            called_at=job.called_at or now,
+            call_ended_at=None,
+            attempts=job.attempts + 1,
+            arguments=arguments,
+        ):
+            return False
+        record(f"job.{job.verb}_sent", at=now, actor=SYSTEM, instance=fresh, job=job, after={"attempt": job.attempts})
+        refresh_phase(fresh, now=now)
+        return True
+
+
+def _edit(client: Novita, novita_id: str, arguments: dict[str, Any]) -> str:
+    ports = arguments.get("ports")
+    client.edit_instance(
+        novita_id,
+        ports=None if ports is None else [(one["port"], one["type"]) for one in ports],
+        expand_root_disk_gb=arguments.get("expand_rootfs_gb", 0),
+    )
+    return ""
+
+
+def _save_image(client: Novita, novita_id: str, arguments: dict[str, Any]) -> str:
+    return client.save_image(novita_id, arguments["image"], arguments.get("registry_auth_id", ""))
+
+
+def _plain(method: Callable[[Novita, str], None]) -> Callable[[Novita, str, dict[str, Any]], str]:
+    def call(client: Novita, novita_id: str, arguments: dict[str, Any]) -> str:
+        method(client, novita_id)
+        return ""
+
+    return call
+
+
+_CALLS: dict[Verb, Callable[[Novita, str, dict[str, Any]], str]] = {
+    Verb.START: _plain(Novita.start_instance),
+    Verb.STOP: _plain(Novita.stop_instance),
+    Verb.RESTART: _plain(Novita.restart_instance),
+    Verb.DELETE: _plain(Novita.delete_instance),
+    Verb.EDIT: _edit,
+    Verb.SAVE_IMAGE: _save_image,
+    Verb.MIGRATE: lambda client, novita_id, arguments: client.migrate_instance(novita_id),
+}

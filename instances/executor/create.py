@@ -1,0 +1,244 @@
+"""Creating: choose an offer, write the attempt, ask once, and after an unclear answer look before asking again."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from instances import catalogue, placement
+from instances.correlation import ENVIRONMENT_NAME, correlation_id_in, new_correlation_id, provider_name
+from instances.events import SYSTEM, record
+from instances.executor import outcomes
+from instances.executor.claims import store
+from instances.executor.steps import LOOK_EVERY, Act, Step, capacity_gap
+from instances.failpoints import reach
+from instances.lifecycle import JobState
+from instances.models import Instance, Job, Machine
+from instances.novita.catalogue import Tool
+from instances.novita.client import Novita
+from instances.novita.create_request import CreateRequest, NetworkMount
+from instances.novita.errors import AuthFailed, NoCapacity, NovitaError, Rejected, Unavailable
+from instances.novita.pace import Rank
+from instances.observation import locked_account, observe, resolve_attempt
+from instances.operations.wishes import locked_instance
+from instances.phases import refresh_phase
+from instances.placement import Candidate, Placement
+from instances.readings import reading_of
+
+
+def call_create(job: Job, instance: Instance, client: Novita) -> None:
+    """One attempt at the best candidate left."""
+    now = timezone.now()
+    try:
+        ranked = _placement(job, instance, client, now)
+    except NovitaError as error:
+        outcomes.not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts + 1))
+        return
+    if not ranked.candidates:
+        _none_left(job, ranked, now)
+        return
+    candidate = ranked.candidates[0]
+    reach("create.before_intent")
+    machine = _write_intent(job, instance, candidate, ranked)
+    reach("create.after_intent")
+    if machine is None:
+        return
+    request = create_request(instance, machine, candidate)
+    reach("create.before_call")
+    try:
+        novita_id = client.create_instance(request)
+    except NovitaError as error:
+        reach("create.after_call")
+        _failed(job, machine, candidate, ranked, error)
+        return
+    reach("create.after_call")
+    _made(job, machine, novita_id)
+    reach("create.after_store")
+
+
+def look(job: Job, instance: Instance, client: Novita) -> None:
+    """Search for what an unanswered create may have made, by the name filter; not finding it proves nothing."""
+    machine = instance.machine
+    if machine is None or machine.correlation_id is None:
+        outcomes.wait(job, Step(act=Act.WAIT, reason="waits for a complete list"), now=timezone.now())
+        return
+    try:
+        # The suffix alone is asked for: it is what the proof rests on, whatever became of the name before it.
+        found = client.list_instances(name=machine.correlation_id, rank=Rank.WRITE)
+    except NovitaError as error:
+        now = timezone.now()
+        reason = f"looks for what the create may have made: {error.message}"
+        outcomes.wait(job, Step(act=Act.WAIT, reason=reason, at=now + LOOK_EVERY), now=now)
+        return
+    now = timezone.now()
+    for remote in found.instances:
+        if correlation_id_in(remote.name) == machine.correlation_id:
+            with transaction.atomic():
+                account = locked_account()
+                machine.refresh_from_db()
+                resolve_attempt(machine, remote.id, now=now, how="found at Novita by its correlation id")
+                observe(machine, reading_of(remote), began_at=found.began_at, now=now, account=account)
+            outcomes.accepted(job, now=now)
+            return
+    reason = "looks for what the create may have made, until a complete list after the settle period"
+    outcomes.wait(job, Step(act=Act.WAIT, reason=reason, at=now + LOOK_EVERY), now=now)
+
+
+def start_over(job: Job, instance: Instance, step: Step) -> None:
+    """The attempt is proven to have made nothing: give it up, and let the same job make a new one."""
+    now = timezone.now()
+    with transaction.atomic():
+        fresh = locked_instance(instance.pk)
+        if not store(
+            job,
+            state=JobState.QUEUED,
+            called_at=None,
+            call_ended_at=None,
+            call_outcome="",
+            lease_until=None,
+            next_attempt_at=now,
+        ):
+            return
+        outcomes.give_up_attempt(fresh, now)
+        record("job.create_attempt_given_up", at=now, actor=SYSTEM, instance=fresh, job=job, reason=step.reason)
+        refresh_phase(fresh, now=now)
+
+
+def create_request(instance: Instance, machine: Machine, candidate: Candidate) -> CreateRequest:
+    """The body of the create, with the correlation id in its name and its environment."""
+    envs = {one["key"]: one["value"] for one in instance.envs or []}
+    envs[ENVIRONMENT_NAME] = machine.correlation_id or ""
+    return CreateRequest(
+        name=provider_name(instance.name, machine.correlation_id or ""),
+        product_id=candidate.product_id,
+        image_url=instance.image_url,
+        gpu_num=instance.gpu_num,
+        rootfs_size_gb=instance.rootfs_size_gb,
+        image_auth_id=instance.registry_auth_id,
+        ports=tuple((one["port"], one["type"]) for one in instance.ports),
+        envs=envs,
+        tools=tuple(Tool(name=one["name"], port=one["port"], type=one["type"]) for one in instance.tools),
+        command=instance.command,
+        entrypoint=instance.entrypoint,
+        cluster_id=candidate.cluster_id,
+        network_storages=tuple(
+            NetworkMount(storage_id=one["id"], mount_point=one.get("mount_path", "/network"))
+            for one in instance.network_storages
+        ),
+        billing_mode=candidate.billing_mode,
+        min_cuda_version=instance.min_cuda_version,
+    )
+
+
+def _placement(job: Job, instance: Instance, client: Novita, now: datetime) -> Placement:
+    """The ranking kept on the job while candidates are left, else a fresh one."""
+    kept = placement.from_dict(job.placement)
+    if kept.candidates:
+        return kept
+    wish = catalogue.wish_of(instance)
+    offers = catalogue.fresh_offers(client, wish=wish, gpu_num=instance.gpu_num, now=now)
+    ranked = placement.rank(wish, offers)
+    store(job, placement=placement.to_dict(ranked))
+    return ranked
+
+
+def _none_left(job: Job, ranked: Placement, now: datetime) -> None:
+    reasons = "; ".join(sorted({f"{one.product_name} in {one.region}: {one.reason}" for one in ranked.refused})[:20])
+    if job.patience_until is not None and now < job.patience_until:
+        at = min(now + capacity_gap(job.attempts + 1), job.patience_until)
+        store(job, placement={**placement.to_dict(ranked), "candidates": []})
+        outcomes.wait(job, Step(act=Act.WAIT, reason=f"waits for capacity: {reasons}"[:2000], at=at), now=now)
+        return
+    verdict = f"no offer fits: {reasons or 'Novita offers no such product'}"
+    outcomes.finish(job, Step(act=Act.FAIL, code="no_capacity", reason=verdict[:2000]), now=now)
+
+
+def _write_intent(job: Job, instance: Instance, candidate: Candidate, ranked: Placement) -> Machine | None:
+    """The attempt's row and the mark that the call is about to be made, in one transaction. None: the claim was lost."""
+    now = timezone.now()
+    with transaction.atomic():
+        fresh = locked_instance(instance.pk)
+        if not store(
+            job,
+            state=JobState.SENT,
+            called_at=now,
+            call_ended_at=None,
+            call_outcome="",
+            attempts=job.attempts + 1,
+            placement=placement.to_dict(ranked),
+        ):
+            return None
+        machine = fresh.machine
+        if machine is None or machine.novita_id is not None or machine.called_at is not None:
+            machine = Machine(instance=fresh, correlation_id=new_correlation_id(), created_at=now)
+        machine.called_at, machine.given_up_at = now, None
+        machine.cluster_id, machine.region = candidate.cluster_id, candidate.region
+        machine.product_id, machine.product_name = candidate.product_id, candidate.product_name
+        machine.gpu_num, machine.billing_mode = fresh.gpu_num, candidate.billing_mode
+        machine.price_usd_per_hour = candidate.price_usd_per_hour
+        machine.save()
+        fresh.machine = machine
+        fresh.save(update_fields=["machine"])
+        record(
+            "job.create_sent",
+            at=now,
+            actor=SYSTEM,
+            instance=fresh,
+            job=job,
+            reason=f"offer {candidate.rank}: {candidate.product_name} in {candidate.region}, {candidate.billing_mode}",
+            after={**placement.as_dict(candidate), "correlation_id": machine.correlation_id, "attempt": job.attempts},
+        )
+        refresh_phase(fresh, now=now)
+        return machine
+
+
+def _made(job: Job, machine: Machine, novita_id: str) -> None:
+    """Store the id, which is a fact, whoever holds the claim by now; then the verdict."""
+    now = timezone.now()
+    with transaction.atomic():
+        locked_account()
+        machine.refresh_from_db()
+        resolve_attempt(machine, novita_id, now=now, how="Novita answered with its id")
+    outcomes.accepted(job, now=now)
+
+
+def _failed(job: Job, machine: Machine, candidate: Candidate, ranked: Placement, error: NovitaError) -> None:
+    now = timezone.now()
+    if not isinstance(error, Rejected | Unavailable):
+        outcomes.unclear(job, now=now, error=error)
+        return
+    with transaction.atomic():
+        fresh = locked_instance(job.instance_id)
+        if isinstance(error, Unavailable | AuthFailed):
+            Machine.objects.filter(pk=machine.pk, novita_id=None).update(called_at=None)
+        else:
+            outcomes.give_up_attempt(fresh, now)
+    if isinstance(error, AuthFailed):
+        outcomes.alarm_auth(error, now)
+        outcomes.not_sent(job, error, now=now, at=now + outcomes.AUTH_GAP)
+    elif isinstance(error, Unavailable):
+        outcomes.not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts))
+    elif isinstance(error, NoCapacity):
+        _next_candidate(job, candidate, ranked, error, now)
+    else:
+        outcomes.finish(job, Step(act=Act.FAIL, code=error.code, reason=error.message), now=now)
+
+
+def _next_candidate(job: Job, candidate: Candidate, ranked: Placement, error: NovitaError, now: datetime) -> None:
+    left = placement.refuse(ranked, candidate, code=error.code, reason=error.message)
+    with transaction.atomic():
+        fresh = locked_instance(job.instance_id)
+        if store(job, placement=placement.to_dict(left)):
+            record(
+                "job.create_refused",
+                at=now,
+                actor=SYSTEM,
+                instance=fresh,
+                job=job,
+                reason=f"Novita refused {candidate.product_name} in {candidate.region}: {error.message}",
+            )
+    if left.candidates:
+        outcomes.not_sent(job, error, now=now, at=now)
+    else:
+        store(job, called_at=None, call_outcome="")  # the refused attempt made nothing
+        _none_left(job, left, now)

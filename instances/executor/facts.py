@@ -1,0 +1,68 @@
+"""The values `next_step` decides by, read from the rows."""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from instances.executor.steps import JobFacts
+from instances.lifecycle import Observed, Verb
+from instances.models import Instance, Job, Machine, ProviderAccount
+from instances.observation import effective_observed_at
+
+
+def facts_of(job: Job, instance: Instance, *, now: datetime, provider_job: str = "") -> JobFacts:
+    machine = instance.machine
+    account = ProviderAccount.objects.filter(pk=1).first()
+    return JobFacts(
+        verb=Verb(job.verb),
+        now=now,
+        called=job.was_called,
+        outcome=job.call_outcome,
+        call_ended_at=job.call_ended_at,
+        attempts=job.attempts,
+        yields=job.yields,
+        patience_until=job.patience_until,
+        met=instance.met,
+        machine_known=machine is not None and machine.novita_id is not None,
+        observed=instance.observed,
+        observed_at=effective_observed_at(machine, account) if machine else None,
+        status_error=machine.status_error if machine else "",
+        shown=machine is not None and _shown(job, machine, account),
+        provider_job=provider_job,
+        complete_list_at=account.complete_list_at if account else None,
+        settle=settings.SETTLE_PERIOD,
+    )
+
+
+def _shown(job: Job, machine: Machine, account: ProviderAccount | None) -> bool:
+    """Whether a read begun after the call shows that an errand was done."""
+    seen_at = effective_observed_at(machine, account)
+    if job.call_ended_at is None or seen_at is None or seen_at <= job.call_ended_at:
+        return False
+    if job.verb == Verb.EDIT:
+        return _edited(job.arguments, machine)
+    if job.verb == Verb.RESTART:
+        return machine.observed is Observed.RUNNING and (
+            _ran_anew(job, machine) or seen_at > job.call_ended_at + settings.SETTLE_PERIOD
+        )
+    return job.verb == Verb.MIGRATE and machine.observed is Observed.RUNNING and _ran_anew(job, machine)
+
+
+def _ran_anew(job: Job, machine: Machine) -> bool:
+    """It was seen to leave running and come back after the call, or Novita's own time of the last start says so."""
+    if job.called_at is None:
+        return False
+    seen = machine.running_since is not None and machine.running_since > job.called_at
+    told = machine.started_at is not None and machine.started_at > job.called_at
+    return seen or told
+
+
+def _edited(arguments: dict[str, Any], machine: Machine) -> bool:
+    wanted = arguments.get("ports")
+    if wanted is not None:
+        shown = {(one["port"], one["type"]) for one in machine.ports}
+        # Ports that Novita adds for tools of its own may stand beside those asked for.
+        if not {(one["port"], one["type"]) for one in wanted} <= shown:
+            return False
+    return machine.rootfs_size_gb >= int(arguments.get("rootfs_size_gb", 0))

@@ -1,0 +1,170 @@
+"""What becomes of a job after a call, sorted by what may have happened at Novita; and how a job ends."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from instances.alarms import clear_alarm, raise_alarm
+from instances.events import SYSTEM, record
+from instances.executor.claims import store
+from instances.executor.steps import RECHECK, Act, Step, capacity_gap
+from instances.lifecycle import JobState, Verb
+from instances.models import Instance, Job, Machine
+from instances.novita.errors import AuthFailed, InvalidState, NoCapacity, NotFound, NovitaError, Rejected, Unavailable
+from instances.operations.jobs import derive_job, end_job, end_wish, pursues_wish
+from instances.operations.wishes import locked_instance
+from instances.periodic import bring_forward
+from instances.phases import refresh_phase
+
+NEVER_FAIL = (Verb.STOP, Verb.DELETE)
+AUTH_GAP = timedelta(seconds=60)
+
+
+def accepted(job: Job, *, now: datetime, provider_job_id: str = "") -> None:
+    """Novita took it; now reads must show it."""
+    _confirming(job, "accepted", now=now, provider_job_id=provider_job_id)
+
+
+def unclear(job: Job, *, now: datetime, error: NovitaError) -> None:
+    """It may have happened: find out by reading, never by asking again."""
+    _confirming(job, "unclear", now=now, error_code=error.code, error_detail=error.message)
+
+
+def failed_call(job: Job, error: NovitaError, *, now: datetime) -> None:
+    """Sort the error of a command (a create has rules of its own for capacity)."""
+    if isinstance(error, NotFound) and job.verb == Verb.DELETE:
+        accepted(job, now=now)
+    elif isinstance(error, InvalidState | NotFound):
+        unclear(job, now=now, error=error)
+    elif isinstance(error, AuthFailed):
+        alarm_auth(error, now)
+        not_sent(job, error, now=now, at=now + AUTH_GAP)
+    elif isinstance(error, NoCapacity) and job.verb == Verb.START and not _out_of_patience(job, now):
+        not_sent(job, error, now=now, at=now + capacity_gap(job.attempts))
+    elif isinstance(error, Unavailable) or (isinstance(error, Rejected) and job.verb in NEVER_FAIL):
+        not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts))
+    elif isinstance(error, Rejected):
+        finish(job, Step(act=Act.FAIL, code=error.code, reason=error.message), now=now)
+    else:
+        unclear(job, now=now, error=error)
+
+
+def not_sent(job: Job, error: NovitaError, *, now: datetime, at: datetime) -> None:
+    """Nothing happened at Novita: wait and ask again. An earlier call of this job stays what it was."""
+    changes: dict[str, Any] = {
+        "next_attempt_at": max(at, now + timedelta(seconds=1)),
+        "lease_until": None,
+        "error_code": error.code,
+        "error_detail": error.message,
+    }
+    if job.call_outcome:
+        changes |= {"state": JobState.CONFIRMING, "call_ended_at": now}
+    else:
+        changes |= {"state": JobState.QUEUED, "called_at": None}
+    with transaction.atomic():
+        instance = locked_instance(job.instance_id)
+        if store(job, **changes):
+            refresh_phase(instance, now=now)
+
+
+def wait(job: Job, step: Step, *, now: datetime) -> None:
+    """Give the claim back and look again later."""
+    state = JobState.CONFIRMING if job.was_called else JobState.QUEUED
+    store(
+        job,
+        state=state,
+        lease_until=None,
+        next_attempt_at=step.at or now + RECHECK,
+        error_detail=step.reason[:2000] if not job.error_code else job.error_detail,
+    )
+
+
+def finish(job: Job, step: Step, *, now: datetime) -> None:
+    """End a job by a verdict, unless the claim was lost; then go on with what the wish needs next."""
+    state = {Act.SUCCEED: JobState.SUCCEEDED, Act.FAIL: JobState.FAILED, Act.SUPERSEDE: JobState.SUPERSEDED}[step.act]
+    with transaction.atomic():
+        instance = locked_instance(job.instance_id)
+        current = Job.objects.select_for_update().get(pk=job.pk)
+        if current.fence != job.fence or not current.is_open:
+            return
+        if current.verb == Verb.CREATE:
+            give_up_attempt(instance, now)
+        end_job(current, state, now=now, instance=instance, actor=SYSTEM, reason=step.reason, error_code=step.code)
+        if state == JobState.FAILED and pursues_wish(current):
+            end_wish(instance, now=now, actor=SYSTEM, reason=f"its {current.verb} failed: {step.reason}")
+        if state == JobState.SUCCEEDED:
+            _after_success(current, instance)
+        clear_alarm("unconfirmed", str(instance.pk), now=now)
+        derive_job(instance, now=now)
+        refresh_phase(instance, now=now)
+
+
+def alarm_unconfirmed(job: Job, instance: Instance, now: datetime) -> None:
+    """A stop or delete that Novita took and does not show: loud, and still billed."""
+    machine = instance.machine
+    price = machine.price_usd_per_hour if machine else None
+    cost = f", still billed at ${price.normalize():f} per hour" if price is not None else ", still billed"
+    raise_alarm(
+        "unconfirmed",
+        str(instance.pk),
+        text=f"{instance.name}: {job.verb} was asked {job.attempts} times since {job.created_at:%F %T} UTC{cost}",
+        remedy=f"Look at {machine} in Novita's console; it is asked again until Novita shows it",
+        now=now,
+        instance=instance,
+    )
+
+
+def alarm_auth(error: NovitaError, now: datetime) -> None:
+    raise_alarm(
+        "provider_key_refused",
+        "",
+        text=f"Novita refuses the API key: {error.message}",
+        remedy="Set NOVITA_API_KEY to a valid key and restart; jobs wait until then",
+        now=now,
+    )
+
+
+def _confirming(job: Job, outcome: str, *, now: datetime, **changes: Any) -> None:
+    with transaction.atomic():
+        instance = locked_instance(job.instance_id)
+        held = store(
+            job,
+            state=JobState.CONFIRMING,
+            call_outcome=outcome,
+            call_ended_at=now,
+            lease_until=None,
+            next_attempt_at=now + timedelta(seconds=1 if outcome == "unclear" else 3),
+            **{"error_code": "", "error_detail": "", **changes},
+        )
+        if held:
+            if outcome == "unclear":
+                record(
+                    f"job.{job.verb}_unclear",
+                    at=now,
+                    actor=SYSTEM,
+                    instance=instance,
+                    job=job,
+                    reason=f"no clear answer from Novita: {job.error_detail}",
+                )
+            refresh_phase(instance, now=now)
+    bring_forward("watch", to=now)
+
+
+def _out_of_patience(job: Job, now: datetime) -> bool:
+    return job.patience_until is None or now >= job.patience_until
+
+
+def _after_success(job: Job, instance: Instance) -> None:
+    if job.verb != Verb.EDIT or "ports" not in job.arguments:
+        return
+    instance.ports = job.arguments["ports"]
+    instance.save(update_fields=["ports"])
+
+
+def give_up_attempt(instance: Instance, now: datetime) -> None:
+    """Mark the instance's attempt as having made nothing; it stays on record and is searched for in every list."""
+    if instance.machine is not None and instance.machine.novita_id is None:
+        Machine.objects.filter(pk=instance.machine.pk, novita_id=None).update(given_up_at=now)
+        instance.machine = None
+        instance.save(update_fields=["machine"])

@@ -1,0 +1,159 @@
+"""The jobs lane: take what is due and carry it out, several at a time, none waiting for another."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import close_old_connections, connection, transaction
+from django.utils import timezone
+
+from instances.executor import create, outcomes
+from instances.executor.claims import claim, due_jobs
+from instances.executor.commands import call_command
+from instances.executor.facts import facts_of
+from instances.executor.steps import READ_EVERY, Act, JobFacts, Step, next_step
+from instances.lifecycle import Verb
+from instances.models import Instance, Job
+from instances.novita.client import Novita
+from instances.novita.errors import NotFound, NovitaError
+from instances.novita.pace import Rank
+from instances.observation import locked_account, observe, observe_not_found
+from instances.operations.jobs import derive_job
+from instances.operations.wishes import locked_instance
+from instances.phases import refresh_phase
+from instances.provider import novita
+from instances.readings import reading_of
+
+log = structlog.get_logger("instances.executor")
+
+THREADS = 16
+BATCH = 64
+
+_pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="jobs")
+_in_hand: set[UUID] = set()
+_in_hand_lock = threading.Lock()
+
+
+def run_due(now: datetime) -> int:
+    """Hand every due job to the lane's threads and return at once; how many were handed over."""
+    handed = 0
+    for job_id in due_jobs(now, BATCH):
+        with _in_hand_lock:
+            if job_id in _in_hand or len(_in_hand) >= BATCH:
+                continue
+            _in_hand.add(job_id)
+        _pool.submit(_in_thread, job_id)
+        handed += 1
+    return handed
+
+
+def _in_thread(job_id: UUID) -> None:
+    try:
+        carry_out(job_id)
+    except Exception:
+        log.exception("job.pass_failed", job_id=str(job_id))
+    finally:
+        with _in_hand_lock:
+            _in_hand.discard(job_id)
+        close_old_connections()
+        if not settings.SQLITE:
+            connection.close()
+
+
+def carry_out(job_id: UUID, *, client: Novita | None = None) -> Step | None:
+    """Claim the job, take the one step that is next, and store what came of it. None where it is not ours to take."""
+    job = claim(job_id, timezone.now())
+    if job is None:
+        return None
+    client = client or novita()
+    instance = Instance.objects.select_related("machine").get(pk=job.instance_id)
+    step = next_step(facts_of(job, instance, now=timezone.now()))
+    if step.act is Act.READ:
+        step = _read(job, instance, client)
+    with structlog.contextvars.bound_contextvars(
+        job_id=str(job.pk), instance_id=str(instance.pk), request_id=job.request_id
+    ):
+        _take(step, job, instance, client)
+    return step
+
+
+def _take(step: Step, job: Job, instance: Instance, client: Novita) -> None:
+    now = timezone.now()
+    if step.act is Act.CALL and job.verb == Verb.CREATE:
+        create.call_create(job, instance, client)
+    elif step.act is Act.CALL:
+        if job.attempts and job.verb in outcomes.NEVER_FAIL:
+            outcomes.alarm_unconfirmed(job, instance, now)
+        if call_command(job, instance, client):
+            _read_by_id(instance, client)
+    elif step.act is Act.LOOK:
+        create.look(job, instance, client)
+    elif step.act is Act.START_OVER:
+        create.start_over(job, instance, step)
+    elif step.act is Act.WAIT:
+        outcomes.wait(job, step, now=now)
+    else:
+        outcomes.finish(job, step, now=now)
+
+
+def _read(job: Job, instance: Instance, client: Novita) -> Step:
+    """Read what decides: Novita's own job, or the machine by id; then decide again."""
+    provider_job = _provider_job_state(job, client) if job.provider_job_id else ""
+    if not provider_job:
+        _read_by_id(instance, client)
+        instance = Instance.objects.select_related("machine").get(pk=instance.pk)
+    now = timezone.now()
+    facts: JobFacts = replace(facts_of(job, instance, now=now), provider_job=provider_job)
+    step = next_step(facts)
+    if step.act is Act.READ:
+        return Step(act=Act.WAIT, reason="waits for Novita to show it", at=now + READ_EVERY)
+    return step
+
+
+def _provider_job_state(job: Job, client: Novita) -> str:
+    try:
+        found = [one for one in client.list_jobs(job_id=job.provider_job_id) if one.id == job.provider_job_id]
+    except NovitaError:
+        return ""
+    state = found[0].state if found else ""
+    return {"success": "success", "fail": "fail", "break": "fail"}.get(state.lower(), "running" if state else "")
+
+
+def _read_by_id(instance: Instance, client: Novita) -> None:
+    """One read by id, observed like any other; an error is no evidence and changes nothing."""
+    machine = instance.machine
+    if machine is None or machine.novita_id is None:
+        return
+    began_at = timezone.now()
+    try:
+        detail = client.get_instance(machine.novita_id, rank=Rank.WRITE)
+    except NotFound:
+        with transaction.atomic():
+            locked_account()
+            machine.refresh_from_db()
+            observe_not_found(machine, began_at=began_at, now=timezone.now())
+        return
+    except NovitaError as error:
+        log.info("job.read_failed", error=error.code)
+        return
+    with transaction.atomic():
+        account = locked_account()
+        machine.refresh_from_db()
+        observe(machine, reading_of(detail), began_at=began_at, now=timezone.now(), account=account)
+
+
+def derive_missing(now: datetime) -> int:
+    """Open the job of every unmet wish that has none: the sweep that makes lost steps good."""
+    opened = 0
+    unmet = Instance.objects.managed().not_ended().filter(met_at=None).exclude(wanted="")
+    for pk in unmet.exclude(jobs__state__in=("queued", "claimed", "sent", "confirming")).values_list("pk", flat=True)[:100]:
+        with transaction.atomic():
+            instance = locked_instance(pk)
+            if derive_job(instance, now=now) is not None:
+                refresh_phase(instance, now=now)
+                opened += 1
+    return opened

@@ -1,0 +1,179 @@
+"""What to do next for a job. Pure: values in, one step with its reason out.
+
+A job is judged only by reads begun after its call ended; for the settle period after an accepted create, start or migrate,
+absence proves nothing. Stop and delete are repeated with growing gaps and never fail.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from instances.lifecycle import WISH_VERBS, Observed, Verb
+
+
+class Act(StrEnum):
+    CALL = "call"  # ask Novita
+    LOOK = "look"  # search for what an unanswered create may have made
+    READ = "read"  # read by id, or the provider's own job
+    WAIT = "wait"
+    SUCCEED = "succeed"
+    FAIL = "fail"
+    SUPERSEDE = "supersede"
+    START_OVER = "start_over"  # an unanswered create is proven to have made nothing: a new attempt may follow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    act: Act
+    reason: str = ""
+    code: str = ""
+    at: datetime | None = None  # when to look again, for WAIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFacts:
+    """`outcome` is accepted or unclear once called. `shown` tells whether an errand's effect was read after its call."""
+
+    verb: Verb
+    now: datetime
+    called: bool = False
+    outcome: str = ""
+    call_ended_at: datetime | None = None
+    attempts: int = 0
+    yields: bool = False
+    patience_until: datetime | None = None
+    met: bool = False
+    machine_known: bool = True
+    observed: Observed = Observed.NOTHING
+    observed_at: datetime | None = None
+    status_error: str = ""
+    shown: bool = False
+    provider_job: str = ""  # "", running, success, fail
+    complete_list_at: datetime | None = None
+    settle: timedelta = timedelta(seconds=60)
+
+
+RECHECK = timedelta(seconds=15)  # observations wake a job; this is the safety net
+LOOK_EVERY = timedelta(seconds=3)
+READ_EVERY = timedelta(seconds=10)
+LONGEST_GAP = timedelta(minutes=10)
+EDIT_SHOWS_WITHIN = timedelta(minutes=5)
+ERRAND_SHOWS_WITHIN = timedelta(hours=2)
+
+_CALL_FROM: dict[Verb, frozenset[Observed]] = {
+    Verb.START: frozenset({Observed.EXITED}),
+    Verb.STOP: frozenset({Observed.RUNNING}),
+    Verb.DELETE: frozenset(set(Observed) - {Observed.REMOVING, Observed.ABSENT, Observed.NOTHING}),
+    Verb.RESTART: frozenset({Observed.RUNNING}),
+    Verb.EDIT: frozenset({Observed.RUNNING, Observed.EXITED}),
+    Verb.MIGRATE: frozenset({Observed.RUNNING, Observed.EXITED}),
+    Verb.SAVE_IMAGE: frozenset({Observed.RUNNING, Observed.EXITED}),
+}
+_ERRANDS = (Verb.RESTART, Verb.EDIT, Verb.MIGRATE, Verb.SAVE_IMAGE)
+
+
+def next_step(facts: JobFacts) -> Step:
+    if facts.met and facts.verb in WISH_VERBS:
+        return Step(act=Act.SUCCEED, reason="Novita shows it")
+    if facts.verb is Verb.CREATE:
+        return _create(facts)
+    if facts.observed is Observed.ABSENT:
+        return Step(act=Act.SUPERSEDE, reason="it is gone from Novita")
+    return _confirm(facts) if facts.called else _before_call(facts)
+
+
+def repeat_gap(attempts: int) -> timedelta:
+    """How long to wait for the n-th call to show before calling again: 30 s, doubling up to 10 min."""
+    return min(timedelta(seconds=30 * (1 << min(max(attempts - 1, 0), 10))), LONGEST_GAP)
+
+
+def capacity_gap(attempts: int) -> timedelta:
+    """How long to wait after the n-th refusal for want of GPUs: 15 s, doubling up to 2 min."""
+    return min(timedelta(seconds=15 * (1 << min(max(attempts - 1, 0), 10))), timedelta(minutes=2))
+
+
+def _before_call(facts: JobFacts) -> Step:
+    if facts.yields:
+        return Step(act=Act.SUPERSEDE, reason="something else is wanted by now")
+    if facts.observed in _CALL_FROM[facts.verb]:
+        return Step(act=Act.CALL)
+    if facts.verb in _ERRANDS:
+        return Step(
+            act=Act.FAIL, code="wrong_phase", reason=f"it is {facts.observed} at Novita: {facts.verb} is not possible"
+        )
+    return _wait(facts, f"waits, since Novita shows it {facts.observed}")
+
+
+def _create(facts: JobFacts) -> Step:
+    if not facts.called:
+        return Step(act=Act.SUPERSEDE, reason="something else is wanted by now") if facts.yields else Step(act=Act.CALL)
+    if not facts.machine_known:
+        return _unanswered_create(facts)
+    if facts.yields:
+        return Step(act=Act.SUPERSEDE, reason="its machine is known, and something else is wanted by now")
+    ended = facts.observed in (Observed.EXITED, Observed.ABSENT)
+    if ended and _read_after(facts, facts.call_ended_at):
+        what = "stopped" if facts.observed is Observed.EXITED else "gone"
+        detail = f": {facts.status_error}" if facts.status_error else ""
+        return Step(act=Act.FAIL, code="start_up_failed", reason=f"Novita shows it {what} before it ran{detail}")
+    return _wait(facts, f"waits for Novita: {facts.observed}")
+
+
+def _unanswered_create(facts: JobFacts) -> Step:
+    """Present is found by name; absent is proven only by a complete list begun after the settle period."""
+    settled_at = (facts.call_ended_at or facts.now) + facts.settle
+    if facts.complete_list_at is not None and facts.complete_list_at > settled_at:
+        if facts.yields:
+            return Step(act=Act.SUPERSEDE, reason="the create made nothing, and something else is wanted by now")
+        return Step(act=Act.START_OVER, reason="a complete list after the settle period shows that the create made nothing")
+    return Step(act=Act.LOOK)
+
+
+def _confirm(facts: JobFacts) -> Step:
+    if facts.yields and _read_after(facts, facts.call_ended_at):
+        return Step(act=Act.SUPERSEDE, reason="it has settled, and something else is wanted by now")
+    if facts.verb in (Verb.STOP, Verb.DELETE, Verb.START):
+        return _confirm_wish(facts)
+    return _confirm_errand(facts)
+
+
+def _confirm_wish(facts: JobFacts) -> Step:
+    """Repeat the call where a read well after it shows that it did not take."""
+    gap = max(facts.settle, repeat_gap(facts.attempts)) if facts.verb is Verb.START else repeat_gap(facts.attempts)
+    again_at = (facts.call_ended_at or facts.now) + gap
+    if not _read_after(facts, again_at):
+        if facts.verb is Verb.DELETE:
+            return Step(act=Act.READ)
+        return _wait(facts, "waits for Novita to show it", at=min(again_at, facts.now + RECHECK))
+    if facts.verb is Verb.START and facts.patience_until and facts.now > facts.patience_until:
+        return Step(act=Act.FAIL, code="start_not_shown", reason="Novita took the start and never showed it running")
+    if facts.observed in _CALL_FROM[facts.verb]:
+        return Step(act=Act.CALL, reason=f"asked {facts.attempts} times, and Novita still shows it {facts.observed}")
+    return _wait(facts, f"waits, since Novita shows it {facts.observed}")
+
+
+def _confirm_errand(facts: JobFacts) -> Step:
+    if facts.shown or facts.provider_job == "success":
+        return Step(act=Act.SUCCEED, reason="Novita shows it")
+    if facts.provider_job == "fail":
+        return Step(act=Act.FAIL, code="provider_job_failed", reason="Novita's own job failed")
+    ended_at = facts.call_ended_at or facts.now
+    if facts.outcome == "unclear" and _read_after(facts, ended_at + facts.settle):
+        return Step(act=Act.FAIL, code="unclear", reason="Novita's answer was lost and nothing shows that it was done")
+    may_exit = facts.verb in (Verb.RESTART, Verb.MIGRATE)
+    if may_exit and facts.observed is Observed.EXITED and _read_after(facts, ended_at + facts.settle):
+        return Step(act=Act.FAIL, code="exited", reason=f"it exited{': ' if facts.status_error else ''}{facts.status_error}")
+    limit = EDIT_SHOWS_WITHIN if facts.verb is Verb.EDIT else ERRAND_SHOWS_WITHIN
+    if facts.now > ended_at + limit:
+        return Step(act=Act.FAIL, code="not_shown", reason="Novita took it and never showed it done")
+    if facts.verb in (Verb.MIGRATE, Verb.SAVE_IMAGE):
+        return Step(act=Act.READ)
+    return _wait(facts, "waits for Novita to show it")
+
+
+def _read_after(facts: JobFacts, moment: datetime | None) -> bool:
+    return moment is not None and facts.observed_at is not None and facts.observed_at > moment
+
+
+def _wait(facts: JobFacts, reason: str, *, at: datetime | None = None) -> Step:
+    return Step(act=Act.WAIT, reason=reason, at=at or facts.now + RECHECK)

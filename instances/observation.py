@@ -1,0 +1,270 @@
+"""The one writer of observed columns, for sync's lists and for reads by id.
+
+Every observation carries the time its read began; one that is older than what is stored is ignored. All functions run in
+the caller's transaction, which must have begun with `locked_account()`: it keeps observations one after the other, so that
+a complete list can vouch for every row it left unchanged.
+"""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from instances import health_checks, meter
+from instances.alarms import clear_alarm, raise_alarm
+from instances.consequences import Consequence, Meaning, Seen, consequence_of
+from instances.events import OUTSIDE, SYSTEM, record
+from instances.lifecycle import MOVING, WISH_VERBS, JobState, Observed, Verb, observed_of
+from instances.models import Instance, Job, Machine, ProviderAccount
+from instances.novita.types import InstanceDetail
+from instances.operations.jobs import derive_job, end_job
+from instances.phases import current_job, refresh_phase
+from instances.readings import Reading, changes, connection_of, endpoints_of
+
+KEPT_DATA = timedelta(days=7)  # Novita keeps the disks of a stopped instance so long where it names no date
+
+
+def locked_account() -> ProviderAccount | None:
+    """The account's row, locked until the transaction ends; None before the first contact."""
+    return ProviderAccount.objects.select_for_update().filter(pk=1).first()
+
+
+def effective_observed_at(machine: Machine, account: ProviderAccount | None) -> datetime | None:
+    """The start of the newest read that vouches for what the row says: its own, or a complete list that had it unchanged."""
+    listed_at = account.complete_list_at if account and machine.missing_since is None and machine.observed_at else None
+    return max((at for at in (machine.observed_at, listed_at) if at), default=None)
+
+
+def observe(
+    machine: Machine, reading: Reading, *, began_at: datetime, now: datetime, account: ProviderAccount | None
+) -> bool:
+    """Take a reading over. False where it is older than what is known."""
+    known_at = effective_observed_at(machine, account)
+    if known_at is not None and began_at < known_at:
+        return False
+    before = machine.observed
+    for name, value in changes(machine, reading).items():
+        setattr(machine, name, value)
+    seen = observed_of(machine.status)
+    machine.observed_at = began_at
+    _note_presence(machine, seen, began_at=began_at, now=now)
+    if seen is not before or machine.status_since is None:
+        _note_move(machine, seen, began_at=began_at)
+    meter.follow(machine, machine.observed, read_began_at=began_at)
+    machine.save()
+    _after(machine, before, began_at=began_at, now=now)
+    return True
+
+
+def observe_details(machine: Machine, detail: InstanceDetail, *, now: datetime) -> None:
+    """Store what only a read by id tells: endpoints, connection, purge date. The reading itself was observed before."""
+    seen = observed_of(detail.status)
+    machine.details_read_at = now
+    if seen is Observed.RUNNING:
+        machine.endpoints, machine.connection = endpoints_of(detail), connection_of(detail)
+        machine.details_due = len(machine.endpoints) < len(detail.ports)
+        machine.data_purged_at = None
+    elif seen is Observed.EXITED:
+        kept = timedelta(days=detail.keep_data_days) if detail.keep_data_days else KEPT_DATA
+        machine.data_purged_at = detail.release_data_at or (machine.stopped_at or now) + kept
+        machine.details_due = False
+    machine.save(update_fields=["endpoints", "connection", "details_due", "details_read_at", "data_purged_at"])
+    instance = _locked_instance(machine)
+    if instance.machine_id == machine.pk and seen is Observed.RUNNING and not machine.details_due:
+        health_checks.begin_checks(instance, machine, now=now)
+        refresh_phase(instance, now=now)
+
+
+def observe_missing(machine: Machine, *, list_began_at: datetime) -> None:
+    """A complete list did not have it. Missing is not gone: only a not-found by id makes it so."""
+    if machine.missing_since is None and (machine.observed_at is None or machine.observed_at < list_began_at):
+        machine.missing_since = list_began_at
+        machine.save(update_fields=["missing_since"])
+
+
+def observe_not_found(machine: Machine, *, began_at: datetime, now: datetime) -> bool:
+    """Novita did not find it by id. Together with a complete list that lacks it, that proves it absent."""
+    if machine.missing_since is None or (machine.observed_at is not None and began_at < machine.observed_at):
+        return False
+    before = machine.observed
+    machine.absent_at = machine.observed_at = began_at
+    _note_move(machine, Observed.ABSENT, began_at=began_at)
+    meter.follow(machine, Observed.ABSENT, read_began_at=began_at)
+    machine.save()
+    _after(machine, before, began_at=began_at, now=now)
+    return True
+
+
+def resolve_attempt(machine: Machine, novita_id: str, *, now: datetime, how: str) -> bool:
+    """A create attempt turned out to have made this machine: store its id. False where that was known already.
+
+    It becomes its instance's machine unless another one lives: then it is surplus, named and alarmed, and touched by
+    nothing here.
+    """
+    if machine.novita_id is not None:
+        return False
+    machine.novita_id = novita_id
+    instance = _locked_instance(machine)
+    current = instance.machine
+    surplus = (
+        current is not None and current.pk != machine.pk and current.absent_at is None and current.novita_id is not None
+    )
+    if surplus:
+        machine.surplus_since = now
+    machine.given_up_at = None
+    machine.save(update_fields=["novita_id", "surplus_since", "given_up_at"])
+    record(
+        "instance.surplus_found" if surplus else "instance.created",
+        at=now,
+        actor=SYSTEM,
+        instance=instance,
+        job=current_job(instance),
+        reason=how,
+        after={"novita_id": novita_id},
+    )
+    if surplus:
+        _alarm_surplus(instance, machine, now)
+        return True
+    if instance.machine_id != machine.pk or instance.given_up:
+        instance.machine, instance.given_up = machine, False
+        instance.save(update_fields=["machine", "given_up"])
+    refresh_phase(instance, now=now)
+    return True
+
+
+def _alarm_surplus(instance: Instance, machine: Machine, now: datetime) -> None:
+    raise_alarm(
+        "surplus_machine",
+        machine.novita_id or "",
+        text=f"{instance.name} has a second live machine at Novita, {machine.novita_id}: a create's answer was lost",
+        remedy=f"Delete {machine.novita_id} at Novita unless you need it: it is billed and nothing here touches it",
+        now=now,
+        instance=instance,
+    )
+
+
+def _note_presence(machine: Machine, seen: Observed, *, began_at: datetime, now: datetime) -> None:
+    machine.missing_since = None
+    if seen is Observed.ABSENT:
+        machine.absent_at = machine.absent_at or began_at
+        clear_alarm("surplus_machine", machine.novita_id or "", now=now)
+    else:
+        machine.absent_at = None
+
+
+def _note_move(machine: Machine, seen: Observed, *, began_at: datetime) -> None:
+    machine.status_since = began_at
+    if seen is Observed.RUNNING:
+        machine.running_since, machine.details_due = began_at, True
+    elif seen is Observed.EXITED:
+        machine.details_due = True
+    elif seen not in MOVING:
+        machine.details_due = False
+    if seen is not Observed.RUNNING:
+        machine.endpoints, machine.connection = [], None
+
+
+def _locked_instance(machine: Machine) -> Instance:
+    return Instance.objects.select_for_update(of=("self",)).select_related("machine").get(pk=machine.instance_id)
+
+
+def _after(machine: Machine, before: Observed, *, began_at: datetime, now: datetime) -> None:
+    """What follows for the instance: its wish, its health, its phase, its open job."""
+    instance = _locked_instance(machine)
+    if instance.machine_id != machine.pk:
+        return
+    instance.machine = machine
+    if before is not machine.observed:
+        _tell_move(instance, machine, before, now)
+    job = current_job(instance)
+    consequence = consequence_of(_seen(instance, machine, job, began_at))
+    _apply(instance, consequence, began_at=began_at, now=now)
+    if consequence.meaning is Meaning.MET and job is not None and WISH_VERBS.get(Verb(job.verb)) == instance.wanted:
+        end_job(job, JobState.SUCCEEDED, now=now, instance=instance, actor=SYSTEM, reason=consequence.reason)
+        clear_alarm("unconfirmed", str(instance.pk), now=now)
+    elif job is None:
+        derive_job(instance, now=now)
+    elif job.was_called:
+        Job.objects.filter(pk=job.pk, state="confirming", next_attempt_at__gt=now).update(next_attempt_at=now)
+    elif before is not machine.observed:
+        Job.objects.filter(pk=job.pk, state="queued", next_attempt_at__gt=now).update(next_attempt_at=now)
+    refresh_phase(instance, now=now)
+
+
+def _tell_move(instance: Instance, machine: Machine, before: Observed, now: datetime) -> None:
+    if machine.observed is Observed.RUNNING:
+        health_checks.await_endpoints(instance)
+        record(
+            "instance.running",
+            at=now,
+            actor=SYSTEM,
+            instance=instance,
+            reason="Novita reports running",
+            before={"status": str(before)},
+            after={"novita_id": machine.novita_id, "region": machine.region, "price_usd_per_hour": _money(machine)},
+        )
+    elif before is Observed.RUNNING:
+        health_checks.end_checks(instance)
+
+
+def _money(machine: Machine) -> str | None:
+    return None if machine.price_usd_per_hour is None else str(machine.price_usd_per_hour)
+
+
+def _seen(instance: Instance, machine: Machine, job: Job | None, began_at: datetime) -> Seen:
+    calls = instance.jobs.exclude(called_at=None).order_by("-called_at")
+    last = calls.first()
+    undone = last is not None and last.state in ("superseded", "cancelled") and last.verb != (job.verb if job else "")
+    return Seen(
+        wanted=instance.wanted,
+        met=instance.met,
+        observed=machine.observed,
+        read_began_at=began_at,
+        first_seen_at=machine.status_since or began_at,
+        job_open=job is not None,
+        call_in_flight=bool(job and job.was_called and job.call_ended_at is None),
+        job_call_ended_at=job.call_ended_at if job else None,
+        last_call_ended_at=(last.call_ended_at or last.called_at) if last else None,
+        contradicted=undone,
+        started_at=machine.started_at,
+        spot_reclaim=is_reclaimed(machine),
+        settle=settings.SETTLE_PERIOD,
+    )
+
+
+def is_reclaimed(machine: Machine) -> bool:
+    """Whether the spot fields say that Novita took it back: a sign counts only after the last start we saw."""
+    if machine.billing_mode != "spot" or machine.reclaim_at is None:
+        return False
+    return machine.running_since is None or machine.reclaim_at > machine.running_since
+
+
+def _apply(instance: Instance, consequence: Consequence, *, began_at: datetime, now: datetime) -> None:
+    if consequence.meaning is Meaning.MET:
+        instance.met_at = began_at
+        instance.save(update_fields=["met_at"])
+    elif consequence.meaning is Meaning.UNMET:
+        instance.met_at, instance.ended_at = None, None
+        instance.save(update_fields=["met_at", "ended_at"])
+        record("instance.reappeared", at=now, actor=SYSTEM, instance=instance, reason=consequence.reason)
+    elif consequence.meaning is Meaning.OUTSIDE:
+        _changed_outside(instance, consequence, now)
+    elif consequence.meaning is Meaning.RECLAIMED and instance.phase not in ("reclaiming", "stopped"):
+        record("instance.reclaimed", at=now, actor=OUTSIDE, instance=instance, reason=consequence.reason)
+
+
+def _changed_outside(instance: Instance, consequence: Consequence, now: datetime) -> None:
+    before = instance.wanted
+    instance.wanted = consequence.wanted
+    instance.wanted_at = instance.met_at = now if consequence.wanted else None
+    instance.wanted_by_kind, instance.wanted_by_name = OUTSIDE.kind, OUTSIDE.name
+    instance.wanted_reason = consequence.reason[:500]
+    instance.save(update_fields=["wanted", "wanted_at", "met_at", "wanted_by_kind", "wanted_by_name", "wanted_reason"])
+    record(
+        "instance.changed_outside",
+        at=now,
+        actor=OUTSIDE,
+        instance=instance,
+        reason=consequence.reason,
+        before={"wanted": before},
+        after={"wanted": instance.wanted},
+    )

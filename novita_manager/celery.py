@@ -1,0 +1,85 @@
+"""Celery carries pokes, never state: one task per lane, sent every second by beat, each on a queue of its own."""
+
+import os
+import threading
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_init, worker_ready, worker_shutting_down
+from kombu import Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "novita_manager.settings")
+
+import django
+
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from novita_manager.lanes import LANES, LaneThreads, show_alive  # noqa: E402
+from novita_manager.redis_address import celery_address  # noqa: E402
+from sync.account import verify_account  # noqa: E402
+
+app = Celery("novita_manager")
+app.conf.update(
+    broker_url=celery_address(settings.REDIS_URL),
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    # A lost message costs nothing: the next poke comes in a second. A kept one is worth nothing after two.
+    broker_transport_options={
+        "visibility_timeout": 60,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 5,
+        "socket_connect_timeout": 2,
+    },
+    task_ignore_result=True,
+    worker_prefetch_multiplier=1,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    worker_hijack_root_logger=False,
+    worker_send_task_events=False,
+    task_queues=[Queue(name) for name in LANES],
+    task_default_queue="jobs",
+    beat_schedule={
+        f"poke {name}": {"task": "poke", "schedule": 1.0, "args": [name], "options": {"queue": name, "expires": 2}}
+        for name in LANES
+    }
+    | {"beat lives": {"task": "beat_lives", "schedule": 5.0, "options": {"queue": "checks", "expires": 10}}},
+)
+
+_threads: LaneThreads | None = None
+
+
+@app.task(name="poke")
+def poke(lane: str) -> None:
+    if _threads is not None:
+        _threads.poke(lane)
+
+
+@app.task(name="beat_lives")
+def beat_lives() -> None:
+    show_alive("beat", timezone.now())
+
+
+@setup_logging.connect
+def _keep_our_logging(**_: Any) -> None:
+    """Django has configured logging; Celery must not do it again."""
+
+
+@worker_init.connect
+def _check_account(**_: Any) -> None:
+    verify_account()
+
+
+@worker_ready.connect
+def _start_lanes(**_: Any) -> None:
+    global _threads
+    _threads = LaneThreads()
+    threading.Thread(target=_threads.loop, name="lanes", daemon=True).start()
+
+
+@worker_shutting_down.connect
+def _stop_lanes(**_: Any) -> None:
+    if _threads is not None:
+        _threads.stop()

@@ -1,0 +1,66 @@
+"""Deadlines of starting up: create to pulling, pulling itself, starting to ready. Passing one is loud; it ends nothing."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from instances.alarms import clear_alarm, raise_alarm
+from instances.events import SYSTEM, Actor, record
+from instances.models import Alarm, Instance
+from instances.models.instance import OnStartupTimeout
+from instances.operations import OperationRefused, request_stop
+from instances.operations.wishes import locked_instance
+from instances.phases import mark_stage_overdue
+
+
+def limit_of(stage: str) -> timedelta:
+    """How long a stage may take: creating and starting the start-up time-out, pulling one of its own."""
+    return settings.INSTANCE_PULL_TIMEOUT if stage == "pulling" else settings.INSTANCE_STARTUP_TIMEOUT
+
+
+def mark_overdue(now: datetime) -> int:
+    """Mark every instance whose stage took too long, and clear the alarms of those that came through."""
+    late = Q(boot_stage="pulling", boot_stage_since__lte=now - limit_of("pulling"))
+    late |= Q(boot_stage__in=["creating", "starting"], boot_stage_since__lte=now - limit_of("starting"))
+    found = Instance.objects.managed().filter(late, overdue="").values_list("pk", flat=True)[:100]
+    marked = sum(_mark(pk, now) for pk in found)
+    _clear_past(now)
+    return marked
+
+
+def _mark(pk: UUID, now: datetime) -> bool:
+    with transaction.atomic():
+        instance = locked_instance(pk)
+        stage, since = instance.boot_stage, instance.boot_stage_since
+        if instance.overdue or not stage or since is None or now - since < limit_of(stage):
+            return False
+        limit = limit_of(stage)
+        text = f"{stage} has taken longer than {int(limit.total_seconds())} s, since {since:%F %T} UTC"
+        record("instance.startup_overdue", at=now, actor=SYSTEM, instance=instance, reason=text, after={"stage": stage})
+        mark_stage_overdue(instance, text, now=now)
+        raise_alarm(
+            "startup_overdue",
+            str(instance.pk),
+            text=f"{instance.name}: {instance.phase_reason}",
+            remedy="Look at its container log; stop or delete it if it is not going to come up",
+            now=now,
+            instance=instance,
+        )
+        stop = instance.on_startup_timeout == OnStartupTimeout.STOP
+    if stop:
+        try:
+            request_stop(instance.pk, actor=Actor(kind="rule", name="startup-timeout"), reason=text, now=now)
+        except OperationRefused as refusal:
+            record("instance.stop_refused", at=now, actor=SYSTEM, instance=instance, reason=refusal.detail)
+    return True
+
+
+def _clear_past(now: datetime) -> None:
+    past = Alarm.objects.filter(kind="startup_overdue", cleared_at=None).filter(
+        Q(instance__overdue="") | Q(instance__ended_at__isnull=False)
+    )
+    for subject in past.values_list("subject", flat=True):
+        clear_alarm("startup_overdue", subject, now=now)

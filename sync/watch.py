@@ -1,0 +1,163 @@
+"""The cadence of looking: the poll of everything, the watch of what moves, single reads, deadlines, balance."""
+
+import math
+from datetime import datetime, timedelta
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from instances.lifecycle import OPEN_STATES, Observed, observed_of
+from instances.models import Instance, Machine, PeriodicWork, ProviderAccount
+from instances.novita.client import Novita
+from instances.novita.endpoints import PAGE_SIZE
+from instances.novita.errors import NotFound, NovitaError
+from instances.novita.pace import Rank
+from instances.observation import locked_account, observe, observe_details, observe_not_found
+from instances.periodic import Claim, bring_forward, claim, finish
+from instances.provider import novita
+from instances.readings import reading_of
+from sync.listing import run_list
+
+log = structlog.get_logger("sync")
+
+WATCH_INTERVAL = timedelta(seconds=5)
+LEASE = timedelta(minutes=2)
+READS_A_ROUND = 20
+PAGES_TO_WATCH = 2
+_STATUSES_AT_REST = ("running", "exited", "removed", "")
+
+
+def poll_if_due(now: datetime) -> bool:
+    """The full list, every INSTANCE_POLL_INTERVAL or as seldom as keeps lists under half the pace."""
+    held = claim("poll", every=poll_interval(), lease=LEASE, now=now)
+    return held is not None and _list(held, novita(), trigger="poll")
+
+
+def watch_if_due(now: datetime) -> bool:
+    """What is in motion, every few seconds: by the list while that is cheap, else by id."""
+    held = claim("watch", every=min(WATCH_INTERVAL, settings.INSTANCE_POLL_INTERVAL), lease=LEASE, now=now)
+    if held is None:
+        return False
+    if not in_motion():
+        finish(held, now=timezone.now(), ok=True, detail="nothing is in motion")
+        return True
+    if pages_of_a_list() <= PAGES_TO_WATCH:
+        return _list(held, novita(), trigger="watch")
+    for machine in _moving_machines():
+        read_by_id(machine, novita())
+    finish(held, now=timezone.now(), ok=True)
+    return True
+
+
+def read_details_if_due(now: datetime) -> bool:
+    """Each machine once by id when it starts to run or stops, and each missing one, at most 20 a round."""
+    held = claim("details", every=timedelta(seconds=1), lease=LEASE, now=now)
+    if held is None:
+        return False
+    retry_before = now - WATCH_INTERVAL
+    due = Machine.objects.known().filter(
+        Q(details_due=True, status__in=["running", "exited"])
+        & (Q(details_read_at=None) | Q(details_read_at__lt=retry_before) | Q(details_read_at__lt=F("status_since")))
+        | Q(missing_since__isnull=False)
+    )
+    for machine in due.order_by(F("details_read_at").asc(nulls_first=True))[:READS_A_ROUND]:
+        if machine.missing_since is not None and not _retry_missing(machine, now):
+            continue
+        read_by_id(machine, novita())
+    finish(held, now=timezone.now(), ok=True)
+    return True
+
+
+def read_balance_if_due(now: datetime) -> bool:
+    held = claim("balance", every=timedelta(minutes=1), lease=LEASE, now=now)
+    if held is None:
+        return False
+    try:
+        balance = novita().balance()
+    except NovitaError as error:
+        finish(held, now=timezone.now(), ok=False, detail=error.message)
+        return False
+    ProviderAccount.objects.filter(pk=1).update(balance_usd=balance.available_usd, balance_read_at=now)
+    finish(held, now=timezone.now(), ok=True)
+    return True
+
+
+def in_motion() -> bool:
+    """Whether anything is on its way: a machine, a wish that Novita was asked for, an attempt without an id."""
+    moving = Machine.objects.known().exclude(status__in=_STATUSES_AT_REST)
+    asked = Instance.objects.managed().filter(jobs__state__in=OPEN_STATES, jobs__called_at__isnull=False)
+    return moving.exists() or Machine.objects.unresolved().exists() or asked.exists()
+
+
+def pages_of_a_list() -> int:
+    account = ProviderAccount.objects.filter(pk=1).first()
+    return max(1, math.ceil((account.list_total if account else 0) / PAGE_SIZE))
+
+
+def poll_interval() -> timedelta:
+    """The configured interval, stretched so that lists take at most half the pace."""
+    least = timedelta(seconds=(pages_of_a_list() + 1) * 120 / settings.NOVITA_REQUESTS_PER_MINUTE)
+    return max(settings.INSTANCE_POLL_INTERVAL, least)
+
+
+def read_by_id(machine: Machine, client: Novita) -> None:
+    """One read by id, observed; a machine that has begun to run or has stopped gets its details stored too."""
+    began_at = timezone.now()
+    try:
+        detail = client.get_instance(machine.novita_id or "", rank=Rank.REST)
+    except NotFound:
+        with transaction.atomic():
+            locked_account()
+            machine.refresh_from_db()
+            observe_not_found(machine, began_at=began_at, now=timezone.now())
+            Machine.objects.filter(pk=machine.pk).update(details_read_at=began_at)
+        return
+    except NovitaError as error:
+        log.info("sync.read_failed", novita_id=machine.novita_id, error=error.code)
+        Machine.objects.filter(pk=machine.pk).update(details_read_at=began_at)
+        return
+    with transaction.atomic():
+        account = locked_account()
+        machine.refresh_from_db()
+        fresh = observe(machine, reading_of(detail), began_at=began_at, now=timezone.now(), account=account)
+        if fresh and machine.details_due and observed_of(detail.status) in (Observed.RUNNING, Observed.EXITED):
+            observe_details(machine, detail, now=timezone.now())
+
+
+def _retry_missing(machine: Machine, now: datetime) -> bool:
+    """A missing machine is read by id at growing gaps: it may stay missing and yet be found."""
+    if machine.details_read_at is None or machine.missing_since is None or machine.details_read_at < machine.missing_since:
+        return True
+    return now - machine.details_read_at > min((now - machine.missing_since) / 2, timedelta(minutes=5))
+
+
+def _moving_machines() -> list[Machine]:
+    moving = Machine.objects.known().exclude(status__in=_STATUSES_AT_REST)
+    asked = Machine.objects.known().filter(
+        current_of__jobs__state__in=OPEN_STATES, current_of__jobs__called_at__isnull=False
+    )
+    return list((moving | asked).distinct().order_by("observed_at")[:READS_A_ROUND])
+
+
+def _list(held: Claim, client: Novita, *, trigger: str) -> bool:
+    try:
+        result = run_list(client, trigger=trigger)
+    except NovitaError as error:
+        finish(held, now=timezone.now(), ok=False, detail=f"{error.code}: {error.message}")
+        log.warning("sync.list_failed", trigger=trigger, error=error.code)
+        return False
+    if held.name == "watch" and result.listed.complete:
+        _postpone_poll(result.listed.began_at)
+    finish(held, now=timezone.now(), ok=result.listed.complete, detail=result.listed.problem)
+    if any(change.kind in ("discover", "resolve") for change in result.changes):
+        bring_forward("details", to=timezone.now())
+    return True
+
+
+def _postpone_poll(began_at: datetime) -> None:
+    """A complete list is a poll, whoever asked for it."""
+
+    PeriodicWork.objects.filter(name="poll").update(next_due_at=began_at + poll_interval())
