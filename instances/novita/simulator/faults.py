@@ -118,12 +118,11 @@ def spoiled(fault: Fault, answer: Any, previous_page: Callable[[], Any]) -> Any:
 
 def _entries(answer: Any) -> tuple[str, list[dict[str, Any]]]:
     """The list inside an answer, or the answer itself as a list of one."""
-    if isinstance(answer, dict):
+    if isinstance(answer, dict) and "id" not in answer:
         for key in _LIST_KEYS:
             if isinstance(answer.get(key), list):
                 return key, answer[key]
-        return "", [answer]
-    return "", []
+    return "", [answer] if isinstance(answer, dict) else []
 
 
 def _meant(fault: Fault, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
