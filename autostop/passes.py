@@ -38,7 +38,7 @@ WORK = "auto_stop"
 LEASE = timedelta(minutes=3)
 FEWEST_ACTS = 5
 SHARE_OF_RUNNING = 0.2
-READ_SECONDS = 60.0
+READ_SECONDS = 45.0
 _FEWEST_READS = 20
 _KEEP_PASSES = timedelta(days=30)
 

@@ -12,6 +12,7 @@ from autostop.decide import Action, Code, Decision, Hold
 from autostop.models import Evaluation, PassRun, RecordedDecision
 from autostop.results import Item, Outcome
 from instances.alarms import clear_alarm, raise_alarm
+from instances.api.times import rfc3339
 from instances.events import record
 from instances.models import Alarm, Instance
 
@@ -56,7 +57,7 @@ def next_action(decision: Decision) -> dict[str, str | None] | None:
         return None
     what = "would_stop" if decision.hold is Hold.OBSERVE else "stop"
     why = _HELD.get(decision.hold) or _OUTLOOK.get(decision.code) or decision.reason
-    return {"what": what, "at": decision.next_at.isoformat() if decision.next_at else None, "why": why[:500]}
+    return {"what": what, "at": rfc3339(decision.next_at) if decision.next_at else None, "why": why[:500]}
 
 
 def store(instances: Sequence[Instance], items: Sequence[Item], read: set[UUID], *, run: PassRun, now: datetime) -> None:

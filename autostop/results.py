@@ -9,6 +9,7 @@ from uuid import UUID
 
 from autostop.decide import Decision
 from autostop.facts import Standing
+from instances.api.times import rfc3339
 
 
 class Outcome(StrEnum):
@@ -102,4 +103,4 @@ class PassResult:
 
 
 def _time(moment: datetime | None) -> str | None:
-    return moment.isoformat().replace("+00:00", "Z") if moment else None
+    return rfc3339(moment) if moment else None

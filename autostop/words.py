@@ -15,14 +15,5 @@ def duration_words(length: timedelta) -> str:
     return f"{seconds // large} {names[0]}" + (f" {rest} {names[1]}" if rest else "")
 
 
-def duration_text(length: timedelta) -> str:
-    """As settings and requests write it: `1200s` is `20m`, whole hours are `2h`."""
-    seconds = length.total_seconds()
-    for unit, size in (("h", 3600), ("m", 60)):
-        if seconds and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
-
-
 def clock_words(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
