@@ -44,7 +44,11 @@ def control(app: Application, method: str, path: str, query: Mapping[str, str], 
     handler = _HANDLERS.get((method, name))
     if handler is None:
         raise RefusedError("", "no such control", status=404)
-    return handler(Turn(app, app.world, query, json_object(body) if method == "PUT" else {}, now))
+    turn = Turn(app, app.world, query, json_object(body) if method == "PUT" else {}, now)
+    try:
+        return handler(turn)
+    except (TypeError, ValueError) as error:
+        raise invalid(name, str(error)) from error
 
 
 def _get_speed(turn: Turn) -> dict[str, Any]:

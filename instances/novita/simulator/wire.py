@@ -80,18 +80,29 @@ def common(instance: Instance, addresses: Addresses, moment: Moment, now: float)
 
 def detail(instance: Instance, addresses: Addresses, moment: Moment, now: float) -> dict[str, Any]:
     """The flat object of get."""
-    is_running = moment.status == "running"
-    url = f"{addresses.base_url}/_endpoint/{instance.id}"
-    log = f"{addresses.base_url}/_log/{instance.id}"
-    jupyter = next((tool for tool in instance.tools if tool["name"] == "Jupyter"), None)
-    command = f"ssh -p {addresses.ssh_port} root@{addresses.host}" if is_running else ""
     return {
         **common(instance, addresses, moment, now),
+        **_connections(instance, addresses, is_running=moment.status == "running"),
         "network": {"id": instance.network_id, "ip": "10.2.1.7" if instance.network_id else ""},
         "jobs": [],
         "tools": [{**tool, "port": str(tool["port"])} for tool in instance.tools],
+        "freeStorageSize": 60,
+        "keepDataDay": 7,
+        "releaseDataAt": epoch(instance.release_data_at),
+        "localStoragePrice": str(DISK_RATE),
+        "exitedLocalStoragePrice": str(DISK_RATE),
+        "monthlyPrice": [],
+        "version": "v2",
+    }
+
+
+def _connections(instance: Instance, addresses: Addresses, *, is_running: bool) -> dict[str, Any]:
+    url = f"{addresses.base_url}/_endpoint/{instance.id}"
+    log = f"{addresses.base_url}/_log/{instance.id}"
+    jupyter = next((tool for tool in instance.tools if tool["name"] == "Jupyter"), None)
+    return {
         "connectComponentSSH": {
-            "sshCommand": command,
+            "sshCommand": f"ssh -p {addresses.ssh_port} root@{addresses.host}" if is_running else "",
             "password": instance.password,
             "isRunning": instance.service_up,
         },
@@ -111,13 +122,6 @@ def detail(instance: Instance, addresses: Addresses, moment: Moment, now: float)
             "instanceLogAddress": f"{log}/instance",
             "isRunning": is_running,
         },
-        "freeStorageSize": 60,
-        "keepDataDay": 7,
-        "releaseDataAt": epoch(instance.release_data_at),
-        "localStoragePrice": str(DISK_RATE),
-        "exitedLocalStoragePrice": str(DISK_RATE),
-        "monthlyPrice": [],
-        "version": "v2",
     }
 
 

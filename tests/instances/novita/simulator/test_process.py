@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pytest
 
@@ -126,6 +127,22 @@ def test_speed_and_timings_can_be_turned_while_it_runs(start: Start) -> None:
         answer = novita.session.put(f"{novita.url}/_simulator/speed", json=nonsense, timeout=5)
         assert answer.status_code == 400
     assert novita.look("speed")["speed"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("control", "body"),
+    [
+        ("load", {"instance": "*", "gpu_percent": "much"}),
+        ("load", {"instance": "*", "metrics": "wild"}),
+        ("spot", {"rate_per_hour": "often"}),
+        ("faults", {"faults": [{"kind": "500", "rate": "often"}]}),
+    ],
+)
+def test_a_turn_that_makes_no_sense_is_refused(novita: Driver, control: str, body: dict[str, Any]) -> None:
+    answer = novita.session.put(f"{novita.url}/_simulator/{control}", json=body, timeout=5)
+
+    assert answer.status_code == 400
+    assert answer.json()["reason"] == "VALIDATOR_PARAM"
 
 
 def test_what_is_due_happens_though_nobody_asks(start: Start) -> None:
