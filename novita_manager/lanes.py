@@ -21,7 +21,7 @@ from autostop import passes
 from instances import catalogue, health_checks
 from instances.executor import run as executor
 from instances.models import PeriodicWork
-from sync import deadlines, watch
+from sync import deadlines, reclaims, watch
 
 log = structlog.get_logger("lanes")
 
@@ -51,6 +51,7 @@ LANES = {
                 "details": watch.read_details_if_due,
                 "deadlines": deadlines.mark_overdue,
                 "auto_stop": passes.run_if_due,
+                "reclaims": reclaims.revive_if_due,
             },
         ),
         Lane(

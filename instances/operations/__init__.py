@@ -16,6 +16,7 @@ from instances.operations.refusals import (
     Unmanaged,
     WrongPhase,
 )
+from instances.operations.revival import request_revival
 from instances.operations.settings import change_settings, record_use
 from instances.operations.wishes import (
     InstanceSpec,
@@ -45,6 +46,7 @@ __all__ = [
     "request_edit",
     "request_migrate",
     "request_restart",
+    "request_revival",
     "request_save_image",
     "request_start",
     "request_stop",

@@ -1,0 +1,55 @@
+"""A sync that a person asked for: the poll's own code, at once, with its result in the answer."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from instances.events import Actor
+from instances.novita.client import Novita
+from instances.novita.errors import NovitaError
+from instances.periodic import claim, finish
+from instances.provider import novita
+from sync.listing import Result, run_list
+from sync.watch import LEASE, poll_interval
+
+WAIT_MESSAGE = "another list is being taken over right now: ask again in a few seconds"
+
+
+class ListRunning(Exception):
+    """A list is being taken over by somebody else."""
+
+
+def sync_now(*, actor: Actor, dry_run: bool, client: Novita | None = None) -> Result:
+    """List and, unless `dry_run`, take over. Raises ListRunning, and NovitaError where Novita does not answer."""
+    client = client or novita()
+    if dry_run:
+        return run_list(client, trigger="person", actor=actor, dry_run=True)
+    held = claim("poll", every=poll_interval(), lease=max(LEASE, timedelta(minutes=1)), now=timezone.now(), forced=True)
+    if held is None:
+        raise ListRunning(WAIT_MESSAGE)
+    try:
+        result = run_list(client, trigger="person", actor=actor)
+    except NovitaError as error:
+        finish(held, now=timezone.now(), ok=False, detail=f"{error.code}: {error.message}")
+        raise
+    finish(held, now=timezone.now(), ok=result.listed.complete, detail=result.listed.problem)
+    return result
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """The result as plain values; changes are not cut here."""
+    run = result.run
+    return {
+        "id": run.pk,
+        "dry_run": run.dry_run,
+        "complete": run.complete,
+        "problem": run.problem,
+        "pages": run.pages,
+        "seen": run.seen,
+        "counts": run.counts,
+        "changes": [
+            {"kind": one.kind, "novita_id": one.novita_id, "instance_id": one.instance_id, "reason": one.reason}
+            for one in result.changes
+        ],
+    }
