@@ -12,6 +12,7 @@ from instances import health_checks
 from instances.health_checks import (
     LEASE,
     Checked,
+    await_endpoints,
     begin_checks,
     check_due,
     claim_due,
@@ -94,6 +95,14 @@ def test_where_nothing_is_to_be_checked_running_is_ready(changes: dict[str, Any]
     instance = begun(*(["http://x"] if changes else []), **changes)
     assert state_of(instance) == ("ready", "none")
     assert (instance.ready_at, instance.health_due_at) == (NOW, None)
+
+
+def test_before_its_endpoints_are_read_it_is_neither_ready_nor_due() -> None:
+    instance = running("http://x")
+    await_endpoints(instance)
+    refresh_phase(instance, now=NOW)
+    assert state_of(instance) == ("checking", "checking")
+    assert claim_due(NOW, room=100) == []
 
 
 def test_ports_without_an_address_keep_it_checking() -> None:
