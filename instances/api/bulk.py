@@ -1,0 +1,136 @@
+"""One verb for many instances, with a result for each. A dry run carries everything out and takes it back."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.db import transaction
+from django.http import Http404
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from instances import operations
+from instances.api import requests, shapes
+from instances.api.filters import labelled
+from instances.api.problems import Problem
+from instances.api.references import find
+from instances.api.viewsets import ApiViewSet, actor_of, require
+from instances.lifecycle import Observed, Phase, Wanted
+from instances.models import Instance
+from instances.models.instance import InstanceQuerySet
+from instances.operations import OperationRefused
+from instances.phases import current_job
+
+_VERBS: dict[str, Callable[..., Instance]] = {
+    "start": operations.request_start,
+    "stop": operations.request_stop,
+    "restart": operations.request_restart,
+    "migrate": operations.request_migrate,
+    "delete": operations.request_delete,
+}
+_STANDING = (Observed.EXITED, Observed.ABSENT)
+
+
+class BulkMixin(ApiViewSet):
+    @extend_schema(
+        request=requests.StopAll, responses={200: shapes.ActResultsShape, 202: shapes.ActResultsShape}, filters=False
+    )
+    @action(detail=False, methods=["post"], url_path="stop-all", pagination_class=None, filterset_class=None)
+    def stop_all(self, request: Request) -> Response:
+        """Stop every managed instance that runs or is on its way to. Protected ones are skipped."""
+        body = self.body(requests.StopAll)
+        chosen = [one for one in selected(body.get("filter", {})) if not _stands(one)]
+        results = [_skipped(one) if one.protected else self._one("stop", one, str(one.pk), body) for one in chosen]
+        return _answer(results, body["dry_run"])
+
+    @extend_schema(
+        request=requests.Bulk, responses={200: shapes.ActResultsShape, 202: shapes.ActResultsShape}, filters=False
+    )
+    @action(detail=False, methods=["post"], pagination_class=None, filterset_class=None)
+    def bulk(self, request: Request) -> Response:
+        """The same verb for up to 500 instances, named or chosen by a filter."""
+        body = self.body(requests.Bulk)
+        if body["action"] == "delete":
+            require(request, "create")
+        if "refs" in body:
+            results = [self._named_one(body, ref) for ref in dict.fromkeys(body["refs"])]
+        else:
+            chosen = selected(body["filter"])[: requests.LARGEST_BULK]
+            results = [self._one(body["action"], one, str(one.pk), body) for one in chosen]
+        return _answer(results, body["dry_run"])
+
+    def _named_one(self, body: dict[str, Any], ref: str) -> dict[str, Any]:
+        try:
+            instance = find(ref)
+        except Http404:
+            return _result(ref, None, ok=False, code="not_found", detail="there is no such instance")
+        except Problem as problem:
+            return _result(ref, None, ok=False, code=problem.code, detail=str(problem.detail))
+        return self._one(body["action"], instance, ref, body)
+
+    def _one(self, verb: str, instance: Instance, ref: str, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            with transaction.atomic():
+                before = instance.wanted
+                job_before = _open_job_id(instance)
+                after = _VERBS[verb](instance.pk, actor=actor_of(self.request), reason=body["reason"], now=self.now)
+                job = _open_job_id(after)
+                changed = job != job_before or after.wanted != before
+                if body["dry_run"]:
+                    transaction.set_rollback(True)
+        except OperationRefused as refusal:
+            return _result(ref, instance, ok=False, code=refusal.code, detail=refusal.detail)
+        code, detail = ("accepted", f"{verb} is asked for") if changed else ("unchanged", "it is so already or on its way")
+        # What a dry run opened exists no more.
+        shown = job_before if body["dry_run"] else job
+        return _result(ref, instance, ok=True, code=code, detail=detail, job_id=shown)
+
+
+def selected(choice: dict[str, Any]) -> InstanceQuerySet:
+    """Living managed instances that fit the choice."""
+    rows = Instance.objects.managed().not_ended().select_related("machine").order_by("created_at", "id")
+    if choice.get("phase"):
+        rows = rows.filter(phase__in=choice["phase"])
+    names = (("region", "machine__region__iexact"), ("product_name", "machine__product_name__iexact"))
+    for name, column in (*names, ("billing_mode", "billing_mode"), ("owner", "owner")):
+        if name in choice:
+            rows = rows.filter(**{column: choice[name]})
+    for number, (name, text) in enumerate(choice.get("labels", {}).items()):
+        rows = labelled(rows, name, text, alias=f"label_{number}")
+    return rows
+
+
+def _stands(instance: Instance) -> bool:
+    """Whether there is nothing to stop: stopped and wanted so, failed without a machine, or on its way out."""
+    if instance.wanted == Wanted.DELETED:
+        return True
+    given_up = instance.phase == Phase.FAILED and instance.observed is Observed.NOTHING
+    return given_up or (instance.observed in _STANDING and instance.wanted != Wanted.RUNNING)
+
+
+def _open_job_id(instance: Instance) -> str | None:
+    job = current_job(instance)
+    return str(job.pk) if job else None
+
+
+def _skipped(instance: Instance) -> dict[str, Any]:
+    return _result(str(instance.pk), instance, ok=False, code="protected", detail="it is protected and was skipped")
+
+
+def _result(
+    ref: str, instance: Instance | None, *, ok: bool, code: str, detail: str, job_id: str | None = None
+) -> dict[str, Any]:
+    return {
+        "ref": ref,
+        "instance_id": str(instance.pk) if instance else None,
+        "name": instance.name if instance else None,
+        "ok": ok,
+        "code": code,
+        "detail": detail,
+        "job_id": job_id,
+    }
+
+
+def _answer(results: Iterable[dict[str, Any]], dry_run: bool) -> Response:
+    return Response({"dry_run": dry_run, "results": list(results)}, status=200 if dry_run else 202)

@@ -1,0 +1,147 @@
+"""Filters, search and ordering of lists. What is not among the choices is refused, not ignored."""
+
+from typing import Any, TypeVar
+
+import django_filters
+from django.db.models import Q, QuerySet
+from django.db.models.fields.json import KeyTextTransform
+
+from instances.lifecycle import ENDED_PHASES, JobState, Phase, Verb, Wanted
+from instances.models import Alarm, Instance, Job, Offer, Template
+from instances.models.instance import AutoStopMode, BillingMode
+
+Rows = TypeVar("Rows", bound=QuerySet[Any])
+
+_FLAGS = [("true", "true"), ("false", "false")]
+
+
+class FlagFilter(django_filters.TypedChoiceFilter):  # type: ignore[misc]
+    """`true` or `false`, nothing else."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(choices=_FLAGS, coerce=lambda text: text == "true", **options)
+
+
+class WordsFilter(django_filters.BaseInFilter, django_filters.ChoiceFilter):  # type: ignore[misc]
+    """One or more of the choices, split by commas."""
+
+
+def labelled(rows: Rows, name: str, text: str, *, alias: str = "label_text") -> Rows:
+    """Rows whose label has exactly this text."""
+    return rows.alias(**{alias: KeyTextTransform(name, "labels")}).filter(**{alias: text})
+
+
+class InstanceFilter(django_filters.FilterSet):  # type: ignore[misc]
+    phase = WordsFilter(choices=Phase.choices)
+    wanted = django_filters.ChoiceFilter(choices=Wanted.choices)
+    managed = FlagFilter()
+    protected = FlagFilter()
+    include_ended = FlagFilter(field_name="phase", method="ended")
+    region = django_filters.CharFilter(field_name="machine__region", lookup_expr="iexact", max_length=255)
+    product_name = django_filters.CharFilter(method="product", max_length=255)
+    billing_mode = django_filters.ChoiceFilter(choices=BillingMode.choices)
+    auto_stop_mode = django_filters.ChoiceFilter(choices=AutoStopMode.choices)
+    owner = django_filters.CharFilter(max_length=255)
+    label = django_filters.CharFilter(method="by_label", max_length=400, label="name:text")
+    search = django_filters.CharFilter(method="by_text", max_length=255)
+    ordering = django_filters.OrderingFilter(
+        fields=(
+            ("created_at", "created_at"),
+            ("name", "name"),
+            ("phase", "phase"),
+            ("phase_since", "phase_since"),
+            ("last_used_at", "last_used_at"),
+            ("owner", "owner"),
+            ("machine__region", "region"),
+            ("machine__price_usd_per_hour", "price_usd_per_hour"),
+        )
+    )
+
+    class Meta:
+        model = Instance
+        fields: list[str] = []
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Ended ones only where they are named."""
+        rows: QuerySet[Any] = super().filter_queryset(queryset)
+        if self.form.cleaned_data.get("phase") or self.form.cleaned_data.get("include_ended"):
+            return rows
+        return rows.exclude(phase__in=ENDED_PHASES)
+
+    def ended(self, rows: QuerySet[Any], _: str, __: bool) -> QuerySet[Any]:
+        return rows
+
+    def product(self, rows: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
+        return rows.filter(Q(machine__product_name__iexact=value) | Q(product_name__iexact=value))
+
+    def by_label(self, rows: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
+        name, _, text = value.partition(":")
+        return labelled(rows, name, text)
+
+    def by_text(self, rows: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
+        return rows.filter(
+            Q(name__icontains=value)
+            | Q(machine__novita_id__icontains=value)
+            | Q(owner__icontains=value)
+            | Q(machine__product_name__icontains=value)
+        )
+
+
+class JobFilter(django_filters.FilterSet):  # type: ignore[misc]
+    state = WordsFilter(choices=JobState.choices)
+    verb = WordsFilter(choices=Verb.choices)
+    instance_id = django_filters.UUIDFilter()
+
+    class Meta:
+        model = Job
+        fields: list[str] = []
+
+
+class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
+    type = django_filters.CharFilter(max_length=60)
+    instance_id = django_filters.UUIDFilter()
+    job_id = django_filters.UUIDFilter()
+    request_id = django_filters.CharFilter(max_length=64)
+    actor_kind = django_filters.CharFilter(max_length=10)
+    since = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
+    until = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt")
+
+
+class AlarmFilter(django_filters.FilterSet):  # type: ignore[misc]
+    open = FlagFilter(field_name="cleared_at", lookup_expr="isnull")
+    kind = django_filters.CharFilter(max_length=50)
+    subject = django_filters.CharFilter(max_length=255)
+    instance_id = django_filters.UUIDFilter()
+
+    class Meta:
+        model = Alarm
+        fields: list[str] = []
+
+
+class OfferFilter(django_filters.FilterSet):  # type: ignore[misc]
+    product_id = django_filters.CharFilter(max_length=255)
+    product_name = django_filters.CharFilter(lookup_expr="iexact", max_length=255)
+    region = django_filters.CharFilter(field_name="cluster__region", lookup_expr="iexact", max_length=255)
+    available = FlagFilter()
+    search = django_filters.CharFilter(field_name="product_name", lookup_expr="icontains", max_length=255)
+    ordering = django_filters.OrderingFilter(
+        fields=(
+            ("product_name", "product_name"),
+            ("cluster__region", "region"),
+            ("on_demand_usd_per_gpu_hour", "on_demand_usd_per_gpu_hour"),
+            ("spot_usd_per_gpu_hour", "spot_usd_per_gpu_hour"),
+        )
+    )
+
+    class Meta:
+        model = Offer
+        fields: list[str] = []
+
+
+class TemplateFilter(django_filters.FilterSet):  # type: ignore[misc]
+    channel = django_filters.CharFilter(max_length=20)
+    search = django_filters.CharFilter(field_name="name", lookup_expr="icontains", max_length=255)
+
+    class Meta:
+        model = Template
+        fields: list[str] = []
