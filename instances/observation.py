@@ -69,7 +69,7 @@ def observe_details(machine: Machine, detail: InstanceDetail, *, now: datetime) 
         machine.details_due = False
     machine.save(update_fields=["endpoints", "connection", "details_due", "details_read_at", "data_purged_at"])
     instance = _locked_instance(machine)
-    if instance.machine_id == machine.pk and seen is Observed.RUNNING and not machine.details_due:
+    if instance.machine_id == machine.pk and seen is Observed.RUNNING:
         health_checks.begin_checks(instance, machine, now=now)
         refresh_phase(instance, now=now)
 

@@ -106,6 +106,7 @@ class LaneThreads:
         self._stopping.set()
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
+        health_checks.close()
 
     def _run(self, name: str, work: Work) -> None:
         try:

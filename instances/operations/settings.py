@@ -7,10 +7,13 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from instances import health_checks
 from instances.events import Actor, record
+from instances.lifecycle import Observed
 from instances.models import Instance
 from instances.operations.refusals import NameTaken
 from instances.operations.wishes import managed_instance
+from instances.phases import refresh_phase
 
 SETTINGS = (
     "name",
@@ -39,14 +42,14 @@ def change_settings(instance_id: UUID, changes: dict[str, Any], *, actor: Actor,
         before = {name: getattr(instance, name) for name in differing}
         for name, value in differing.items():
             setattr(instance, name, value)
-        if "health_check" in differing and instance.health_due_at is not None:
-            instance.health_due_at = now
-            differing["health_due_at"] = now
         try:
             with transaction.atomic():
                 instance.save(update_fields=list(differing))
         except IntegrityError as error:
             raise NameTaken("a managed instance has this name: choose another", field="name") from error
+        if "health_check" in differing and instance.machine and instance.observed is Observed.RUNNING:
+            health_checks.begin_checks(instance, instance.machine, now=now)
+            refresh_phase(instance, now=now, actor=actor)
         record(
             "instance.settings_changed",
             at=now,
