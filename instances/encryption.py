@@ -1,6 +1,7 @@
 """Columns encrypted at rest with the newest of `FIELD_ENCRYPTION_KEYS`; older keys still decrypt."""
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -9,7 +10,12 @@ from django.db import models
 
 
 def _keys() -> MultiFernet:
-    return MultiFernet([Fernet(key) for key in settings.FIELD_ENCRYPTION_KEYS])
+    return _made_of(tuple(settings.FIELD_ENCRYPTION_KEYS))
+
+
+@lru_cache(maxsize=4)
+def _made_of(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys])
 
 
 def encrypt(value: Any) -> str:

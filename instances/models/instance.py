@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Q
@@ -12,9 +12,7 @@ from django.db.models.functions import Lower
 from instances.encryption import EncryptedJSONField
 from instances.lifecycle import ENDED_PHASES, OPEN_STATES, HealthState, Observed, Phase, Wanted, observed_of
 from instances.models.job import Job
-
-if TYPE_CHECKING:
-    from instances.models.machine import Machine
+from instances.models.machine import Machine
 
 
 class AutoStopMode(models.TextChoices):
@@ -48,7 +46,9 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
     def for_display(self) -> Self:
         """With everything a representation shows, in a fixed number of queries."""
         open_jobs = models.Prefetch("jobs", queryset=Job.objects.filter(state__in=OPEN_STATES), to_attr="open_jobs")
-        return self.select_related("machine").prefetch_related("machines", open_jobs)
+        machines = models.Prefetch("machines", queryset=Machine.objects.defer("connection"))
+        shown = self.select_related("machine").defer("envs", "machine__connection")
+        return shown.prefetch_related(machines, open_jobs)
 
 
 class Instance(models.Model):
