@@ -1,5 +1,6 @@
 """Deadlines of starting up: create to pulling, pulling itself, starting to ready. Passing one is loud; it ends nothing."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -9,11 +10,14 @@ from django.db.models import Q
 
 from instances.alarms import clear_alarm, raise_alarm
 from instances.events import SYSTEM, Actor, record
+from instances.lifecycle import Wanted
 from instances.models import Alarm, Instance
 from instances.models.instance import OnStartupTimeout
-from instances.operations import OperationRefused, request_stop
+from instances.operations import OperationRefused, hold_reason, request_stop
 from instances.operations.wishes import locked_instance
 from instances.phases import mark_stage_overdue
+
+RULE = Actor(kind="rule", name="startup-timeout")
 
 
 def limit_of(stage: str) -> timedelta:
@@ -27,6 +31,7 @@ def mark_overdue(now: datetime) -> int:
     late |= Q(boot_stage__in=["creating", "starting"], boot_stage_since__lte=now - limit_of("starting"))
     found = Instance.objects.managed().filter(late, overdue="").values_list("pk", flat=True)[:100]
     marked = sum(_mark(pk, now) for pk in found)
+    _stop_overdue(now)
     _clear_past(now)
     return marked
 
@@ -49,13 +54,19 @@ def _mark(pk: UUID, now: datetime) -> bool:
             now=now,
             instance=instance,
         )
-        stop = instance.on_startup_timeout == OnStartupTimeout.STOP
-    if stop:
-        try:
-            request_stop(instance.pk, actor=Actor(kind="rule", name="startup-timeout"), reason=text, now=now)
-        except OperationRefused as refusal:
-            record("instance.stop_refused", at=now, actor=SYSTEM, instance=instance, reason=refusal.detail)
     return True
+
+
+def _stop_overdue(now: datetime) -> None:
+    """Stop those that asked for it, unless automation is held; a hold that ends lets the next pass do it."""
+    asked = Instance.objects.managed().filter(
+        on_startup_timeout=OnStartupTimeout.STOP, wanted=Wanted.RUNNING, protected=False
+    )
+    for pk, text in asked.exclude(overdue="").values_list("pk", "overdue")[:100]:
+        if hold_reason(now):
+            return
+        with suppress(OperationRefused):  # it changed meanwhile, and the next pass sees how
+            request_stop(pk, actor=RULE, reason=text, now=now)
 
 
 def _clear_past(now: datetime) -> None:

@@ -84,7 +84,7 @@ def run_list(
 
 
 def known_machines(account: ProviderAccount | None, seen: Sequence[Reading]) -> list[Known]:
-    """The live machines, and whatever else on record the list speaks of: absent ones come back, attempts turn out to exist."""
+    """The live machines, and whatever else on record the list speaks of: absent ones come back, attempts made something."""
     live = [_known(row, account) for row in _rows(Q(novita_id__isnull=False, absent_at=None))]
     ids = {known.novita_id for known in live}
     strange = [reading for reading in seen if reading.novita_id not in ids]
@@ -103,7 +103,8 @@ def _rows(condition: Q) -> Iterable[dict[str, Any]]:
         unsettled=Case(When(unsettled, then=Value(True)), default=Value(False)),
         ours_to_end=Case(When(instance__wanted=Wanted.DELETED, then=Value(True)), default=Value(False)),
     )
-    return machines.values(*_COLUMNS, *COMPARED).iterator(chunk_size=2000)
+    rows: Iterable[dict[str, Any]] = machines.values(*_COLUMNS, *COMPARED).iterator(chunk_size=2000)
+    return rows
 
 
 def _known(row: dict[str, Any], account: ProviderAccount | None) -> Known:

@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from instances.events import Actor
 from instances.lifecycle import Observed, Wanted
-from instances.models import AutomationPause, Instance, ProviderAccount
+from instances.models import Instance
 from instances.observation import is_reclaimed
-from instances.operations import OperationRefused, request_revival
+from instances.operations import OperationRefused, hold_reason, request_revival
 from instances.periodic import claim, finish
 from instances.phases import current_job
 
@@ -88,15 +88,6 @@ def revive(*, now: datetime, dry_run: bool, actor: Actor = RULE) -> list[Item]:
             Item(instance_id=instance.pk, name=instance.name, novita_id=novita_id, decision=decision, started=started)
         )
     return found
-
-
-def hold_reason(now: datetime) -> str:
-    """Why rules may not act now, or ""."""
-    pause = AutomationPause.objects.filter(pk=1).first()
-    if pause is not None and pause.holds(now):
-        return f"automation is paused until {pause.paused_until:%F %T} UTC: {pause.reason}"
-    account = ProviderAccount.objects.filter(pk=1).first()
-    return account.frozen_reason if account is not None and account.frozen_since else ""
 
 
 def _facts(instance: Instance, held: str) -> ReclaimFacts:

@@ -4,7 +4,7 @@ Each is one transaction: the change, the job that pursues it and its event. `now
 """
 
 from instances.operations.adoption import adopt, release
-from instances.operations.automation import pause_automation, resume_automation
+from instances.operations.automation import hold_reason, pause_automation, resume_automation
 from instances.operations.errands import request_edit, request_migrate, request_restart, request_save_image
 from instances.operations.job_control import cancel_job, retry_job
 from instances.operations.refusals import (
@@ -38,6 +38,7 @@ __all__ = [
     "adopt",
     "cancel_job",
     "change_settings",
+    "hold_reason",
     "pause_automation",
     "record_use",
     "release",

@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db import transaction
 
 from instances.events import Actor, record
-from instances.models import AutomationPause
+from instances.models import AutomationPause, ProviderAccount
 
 
 def pause_automation(*, until: datetime, reason: str, actor: Actor, now: datetime) -> AutomationPause:
@@ -22,6 +22,15 @@ def pause_automation(*, until: datetime, reason: str, actor: Actor, now: datetim
         )
         record("automation.paused", at=now, actor=actor, reason=reason, after={"paused_until": until.isoformat()})
         return pause
+
+
+def hold_reason(now: datetime) -> str:
+    """Why rules may not act now, or "": automation is paused, or the account is frozen."""
+    pause = AutomationPause.objects.filter(pk=1).first()
+    if pause is not None and pause.holds(now):
+        return f"automation is paused until {pause.paused_until:%F %T} UTC: {pause.reason}"
+    account = ProviderAccount.objects.filter(pk=1).first()
+    return account.frozen_reason if account is not None and account.frozen_since else ""
 
 
 def resume_automation(*, actor: Actor, reason: str = "", now: datetime) -> AutomationPause:
