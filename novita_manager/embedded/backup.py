@@ -9,13 +9,11 @@ from pathlib import Path
 KEPT = 5
 
 
-def back_up(database: Path, folder: Path, *, now: datetime) -> Path | None:
-    """The copy just made, or None when there is nothing to copy yet. Older copies than the last five are removed.
+def back_up(database: Path, folder: Path, *, now: datetime) -> Path:
+    """The copy just made. Older copies than the last five are removed.
 
     Consistent while others write: SQLite copies page by page and begins again where it must.
     """
-    if not database.exists() or not database.stat().st_size:
-        return None
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{database.stem}-{now:%Y%m%dT%H%M%S}-{now.microsecond:06}.sqlite3"
     draft = target.with_suffix(".draft")

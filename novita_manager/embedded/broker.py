@@ -36,7 +36,7 @@ def socket_path(folder: Path) -> Path:
 
 
 def server_command(binary: str, *, socket: Path, data: Path) -> tuple[str, ...]:
-    """The server on a Unix socket only, private to this user, keeping what it was told across a crash."""
+    """On a Unix socket only, private to this user, keeping what it was told across a crash. Its log is in `data`."""
     options = {
         "--port": "0",
         "--unixsocket": str(socket),
@@ -45,7 +45,8 @@ def server_command(binary: str, *, socket: Path, data: Path) -> tuple[str, ...]:
         "--appendonly": "yes",
         "--save": "",
         "--daemonize": "no",
-        "--loglevel": "warning",
+        "--loglevel": "notice",
+        "--logfile": str(data / "broker.log"),
     }
     return (binary, *(word for option in options.items() for word in option))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
@@ -18,6 +19,7 @@ from novita_manager.embedded.programs import LOOPBACK, Shape
 from novita_manager.embedded.readiness import answers_http, broker_answers, listens, wait_until
 from novita_manager.embedded.supervisor import Supervisor
 from novita_manager.environment import Environment
+from sync.account import verify_account
 
 
 class Refused(Exception):
@@ -110,17 +112,22 @@ class Launch:
 
     def _prepare_database(self) -> list[str]:
         """Bring the tables up to date, with a copy first where that changes a file; lines about the first login."""
-        plan = MigrationExecutor(connection).migration_plan(MigrationExecutor(connection).loader.graph.leaf_nodes())
-        if plan and settings.SQLITE:
-            copy = back_up(
-                Path(str(settings.DATABASES["default"]["NAME"])), settings.ACCOUNT_DIR / "backups", now=timezone.now()
-            )
-            if copy:
-                self._say(f"The database changes its tables; a copy from before is {copy}")
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if plan and executor.loader.applied_migrations and settings.SQLITE:
+            database = Path(str(settings.DATABASES["default"]["NAME"]))
+            copy = back_up(database, settings.ACCOUNT_DIR / "backups", now=timezone.now())
+            self._say(f"The database changes its tables; a copy from before is {copy}")
         if plan:
             call_command("migrate", interactive=False, verbosity=0)
-        if settings.PRODUCTION:
+        if not settings.PRODUCTION:
+            settings.STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns where it is missing
+        else:
             call_command("collectstatic", interactive=False, verbosity=0)
+        try:
+            verify_account()
+        except ImproperlyConfigured as error:
+            raise Refused(str(error)) from None
         made = open_first_access(password=settings.BOOTSTRAP_ADMIN_PASSWORD, api_key=settings.BOOTSTRAP_API_KEY)
         connections.close_all()
         return describe(made)

@@ -1,5 +1,6 @@
 """Which programs make up the product on one machine, as values: nothing is started here."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from novita_manager.embedded.children import Program
 
 LOOPBACK = "127.0.0.1"
 CELERY_APP = "novita_manager.celery:app"
+# Celery warns at length; messages here carry no code, and whoever starts this as root knows it.
+QUIET_ABOUT_ROOT = "ignore:You're running the worker with superuser privileges"
 LANES = "jobs,observe,checks,deliveries"
 
 
@@ -38,7 +41,11 @@ class Shape:
 
 def environment(shape: Shape) -> Mapping[str, str]:
     """What the children must know beside our own environment."""
-    given = {"PYTHONUNBUFFERED": "1", "DJANGO_SETTINGS_MODULE": "novita_manager.settings"}
+    given = {
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), QUIET_ABOUT_ROOT))),
+        "DJANGO_SETTINGS_MODULE": "novita_manager.settings",
+    }
     if shape.broker_binary:
         given["REDIS_URL"] = shape.redis_url
     if shape.simulator_port:
@@ -56,9 +63,8 @@ def broker(shape: Shape) -> Program:
 
 def simulator(shape: Shape) -> Program:
     state = shape.account / "simulator.sqlite3"
-    command = _manage(
-        shape, "simulate_novita", "--port", str(shape.simulator_port), "--state", str(state), "--fleet", "demo"
-    )
+    options = ("--port", str(shape.simulator_port), "--state", str(state), "--fleet", "demo")
+    command = (sys.executable, "-m", "instances.novita.simulator", *options)
     return Program(name="simulator", command=command, environment=environment(shape), stop_seconds=3.0)
 
 

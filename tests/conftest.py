@@ -1,0 +1,122 @@
+"""Fixtures for real servers and for the whole product. They start something only when a test asks for it."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes.postgres import Postgres
+from tests.processes.product import Product, new_product
+from tests.processes.simulator import Simulator
+from tests.processes.valkey import Valkey
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def chromium() -> str | None:
+    return next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if chromium() is None:
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(pytest.mark.skip(reason="no Chromium on this machine (Debian: apt-get install chromium)"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the ends of the product's logs with a failed test."""
+    report = yield
+    starter = getattr(item, "funcargs", {}).get("product")
+    if report.failed and isinstance(starter, StartProduct):
+        report.sections.extend((f"product {one.port}", one.tail()) for one in starter.started)
+    return report
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """The machine's own Chromium, run so that it also starts as root in a container."""
+    return {**browser_type_launch_args, "executable_path": chromium(), "args": ["--no-sandbox", "--disable-dev-shm-usage"]}
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """An empty folder whose path is short enough for Unix sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="nm-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    server = Valkey.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres.start()
+    yield server
+    server.stop()
+
+
+StartSimulator = Callable[..., Simulator]
+
+
+@pytest.fixture
+def simulator() -> Iterator[StartSimulator]:
+    """Starts simulators: `simulator(speed=60, seed=1, fleet="empty")`."""
+    started: list[Simulator] = []
+    folders: list[Path] = []
+
+    def start(**options: Any) -> Simulator:
+        folders.append(Path(tempfile.mkdtemp(prefix="nm-sim-")))
+        started.append(Simulator.start(folders[-1], **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class StartProduct:
+    """Starts products: `product("embedded", simulator=..., AUTO_STOP_THRESHOLD="5s")`; capital names are settings."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self.started: list[Product] = []
+        self._request = request
+
+    def __call__(self, shape: str = "embedded", *, simulator: Simulator | None = None, **environment: str) -> Product:
+        """`shape` is embedded or production. Without a simulator the embedded product brings its own, with a demo fleet."""
+        one = self.prepare(shape, simulator=simulator, **environment)
+        one.start()
+        return one
+
+    def prepare(self, shape: str = "embedded", *, simulator: Simulator | None = None, **environment: str) -> Product:
+        """The same, not started yet."""
+        servers: dict[str, str] = {"simulator_url": simulator.url if simulator else ""}
+        if shape == "production":
+            valkey: Valkey = self._request.getfixturevalue("valkey")
+            postgres: Postgres = self._request.getfixturevalue("postgres")
+            valkey.empty()
+            servers |= {"database_url": postgres.new_database(), "redis_url": valkey.url}
+        folder = Path(tempfile.mkdtemp(prefix="nm-product-"))
+        one = new_product(folder, environment=environment, **servers)
+        self.started.append(one)
+        return one
+
+
+@pytest.fixture
+def product(request: pytest.FixtureRequest) -> Iterator[StartProduct]:
+    starter = StartProduct(request)
+    yield starter
+    for one in starter.started:
+        one.stop()
+        shutil.rmtree(one.folder, ignore_errors=True)

@@ -1,0 +1,103 @@
+"""The settings as a whole, read by a process of its own: what refuses to start, and in which words."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.environment import clean
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "NOVITA_API_KEY": "throwaway",
+    "SECRET_KEY": "throwaway",
+    "ALLOWED_HOSTS": "manager.example",
+    "FIELD_ENCRYPTION_KEYS": "A" * 43 + "=",
+}
+
+
+def settings_value(expression: str, folder: Path, **environment: str) -> str:
+    """What an expression over the settings prints; the last line of the error where they refuse."""
+    script = f"import sys; sys.argv = ['manage.py']; from novita_manager import settings; print(({expression}))"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        env={**clean(dict(os.environ)), "DATA_DIR": str(folder), **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("missing", ["NOVITA_API_KEY", "SECRET_KEY", "ALLOWED_HOSTS", "FIELD_ENCRYPTION_KEYS"])
+def test_production_without_a_needed_setting_refuses_and_names_it(missing: str, tmp_path: Path) -> None:
+    given = {name: value for name, value in PRODUCTION.items() if name != missing}
+
+    assert f"{missing} is not set" in settings_value("1", tmp_path, **given)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("JOB_LEASE", "20s", "JOB_LEASE is too short"),
+        ("BOOTSTRAP_API_KEY", "short", "write 32 characters or more"),
+        ("FIELD_ENCRYPTION_KEYS", "short", "32 bytes in URL-safe base64"),
+        ("AUTO_STOP_THRESHOLD", "20", "write 20s or 20m"),
+        ("INSTANCE_STARTUP_TIMEOUT", "10", "write 10s or 10m"),
+        ("ENVIRONMENT", "staging", "use one of development, production"),
+        ("REDIS_URL", "localhost:6379", "REDIS_URL: write redis://"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_refuses_to_start(name: str, value: str, words: str, tmp_path: Path) -> None:
+    assert words in settings_value("1", tmp_path, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("expression", "environment", "value"),
+    [
+        ("settings.SIMULATED, settings.ACCOUNT_DIR.name", {}, "(True, 'simulator')"),
+        ("settings.SIMULATED, settings.ACCOUNT_DIR.name", {"NOVITA_API_KEY": "k"}, "(False, 'novita')"),
+        ("settings.NOVITA_API_BASE_URL", {"NOVITA_API_KEY": "k"}, "https://api.novita.ai"),
+        ("settings.NOVITA_API_BASE_URL", {"NOVITA_API_BASE_URL": "http://127.0.0.1:1/"}, "http://127.0.0.1:1"),
+        ("settings.ENVIRONMENT", {"NODE_ENV": "test"}, "test"),
+        ("settings.ENVIRONMENT", {"NODE_ENV": "production", "ENVIRONMENT": "test"}, "test"),
+        ("settings.MIGRATION_INTERVAL", {"MIGRATION_INTERVAL_MINUTES": "5"}, "0:05:00"),
+        ("settings.INSTANCE_POLL_INTERVAL", {"INSTANCE_POLL_INTERVAL": "5"}, "0:00:05"),
+    ],
+)
+def test_settings_follow_the_environment(expression: str, environment: dict[str, str], value: str, tmp_path: Path) -> None:
+    assert settings_value(expression, tmp_path, **environment) == value
+
+
+def test_development_makes_its_secrets_once_and_keeps_them_private(tmp_path: Path) -> None:
+    first = settings_value("settings.SECRET_KEY, settings.FIELD_ENCRYPTION_KEYS", tmp_path)
+
+    assert settings_value("settings.SECRET_KEY, settings.FIELD_ENCRYPTION_KEYS", tmp_path) == first
+    assert (tmp_path / "secret_key").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "field_encryption_key").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"PORT": "none"}, "PORT=none: write a whole number"),
+        ({"DATA_DIR": "/dev/null/var"}, "DATA_DIR must name a folder that this user can write to"),
+    ],
+)
+def test_a_command_with_a_bad_setting_ends_with_one_line(environment: dict[str, str], words: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        env={**clean(dict(os.environ)), "DATA_DIR": str(tmp_path), **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
