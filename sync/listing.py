@@ -72,13 +72,14 @@ def run_list(
         problem=listed.problem[:500],
         pages=listed.pages,
         seen=len(listed.instances),
-        counts=dict(Counter(change.kind for change in changes)),
+        counts=dict(Counter(one.kind for one in changes)),
         changes=[
             {"kind": one.kind, "novita_id": one.novita_id, "instance_id": one.instance_id, "reason": one.reason}
             for one in changes[:_KEPT_CHANGES]
         ],
     )
-    if not dry_run and (changes or trigger == "person" or not listed.complete):
+    found = [one for one in changes if one.kind != "recheck"]
+    if not dry_run and (found or trigger == "person" or not listed.complete):
         run.save()  # a poll that found nothing new leaves no row
     return Result(run=run, listed=listed, changes=changes)
 

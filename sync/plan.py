@@ -32,7 +32,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One thing to do about the records. `kind`: observe, resolve, surplus, discover or missing."""
+    """One thing to do about the records. `kind`: observe, recheck, resolve, surplus, discover or missing.
+
+    A recheck finds nothing new: it lets a wish that differs from what is observed be judged by a newer read.
+    """
 
     kind: str
     novita_id: str
@@ -92,16 +95,17 @@ def plan(
 
 def _of_known(row: Known, reading: Reading) -> Change | None:
     differing = [name for name, value in reading.columns.items() if row.values.get(name) != value]
+    kind = "observe"
     if differing:
         reason = f"differs in {', '.join(differing)}"
     elif row.missing:
         reason = "is listed again"
     elif row.unsettled:
-        reason = "its wish and what is observed differ"
+        kind, reason = "recheck", "its wish and what is observed differ"
     else:
         return None
     return Change(
-        kind="observe",
+        kind=kind,
         novita_id=reading.novita_id,
         reason=reason,
         machine_id=row.machine_id,

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from instances.events import Actor, record
-from instances.lifecycle import wish_shown_by
+from instances.lifecycle import shows, wish_shown_by
 from instances.models import Instance
 from instances.models.instance import AutoStopMode, LocalData
 from instances.operations.refusals import JobOpen, NameTaken, WrongPhase
@@ -25,7 +25,8 @@ def adopt(instance_id: UUID, *, name: str, settings: dict[str, Any], actor: Acto
             raise WrongPhase(f"it is {instance.phase}: there is nothing to adopt")
         instance.managed, instance.name = True, name
         instance.wanted = wish_shown_by(instance.observed)
-        instance.wanted_at = instance.met_at = instance.last_used_at = now
+        instance.wanted_at = instance.last_used_at = now
+        instance.met_at = now if shows(instance.wanted, instance.observed) else None
         instance.wanted_by_kind, instance.wanted_by_name, instance.wanted_reason = (
             actor.kind,
             actor.name,
