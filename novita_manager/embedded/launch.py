@@ -1,6 +1,8 @@
 """From the settings to a running product and back: refuse early, prepare, start, watch, stop, leave nothing behind."""
 
 import contextlib
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,6 +35,7 @@ class Launch:
         self._host = host
         self._manage = manage
         self._say = say
+        self._database_is_new = False
 
     def run(self, *, end_with_parent: bool = False) -> None:
         """Returns when it was stopped and everything has ended. Raises Refused before anything was started."""
@@ -106,6 +109,15 @@ class Launch:
                 ready_lines(shape, access) if ready else ["! The web server does not answer yet: see the lines above."]
             ):
                 self._say(line)
+            if ready and shape.simulator_port and self._database_is_new:
+                # In a process of its own, which knows the simulator's address; a failure costs the demo and nothing else.
+                subprocess.run(  # noqa: S603 - our own program
+                    programs.demo(shape),
+                    cwd=settings.BASE_DIR,
+                    env={**os.environ, **programs.environment(shape)},
+                    timeout=60,
+                    check=False,
+                )
 
     def _waited(self, supervisor: Supervisor, ready: Callable[[], bool], seconds: float) -> bool:
         return wait_until(ready, seconds=seconds, give_up=lambda: supervisor.stopping)
@@ -114,6 +126,7 @@ class Launch:
         """Bring the tables up to date, with a copy first where that changes a file; lines about the first login."""
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        self._database_is_new = not executor.loader.applied_migrations
         if plan and executor.loader.applied_migrations and settings.SQLITE:
             database = Path(str(settings.DATABASES["default"]["NAME"]))
             copy = back_up(database, settings.ACCOUNT_DIR / "backups", now=timezone.now())

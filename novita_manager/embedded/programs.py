@@ -68,6 +68,11 @@ def simulator(shape: Shape) -> Program:
     return Program(name="simulator", command=command, environment=environment(shape), stop_seconds=3.0)
 
 
+def demo(shape: Shape) -> tuple[str, ...]:
+    """Run once, at the first start with the simulator."""
+    return _manage(shape, "adopt_demo_fleet")
+
+
 def workers(shape: Shape) -> tuple[Program, ...]:
     """Web, worker and beat; without a broker the worker goes by its own clock and needs no beat."""
     if not shape.redis_url:
