@@ -309,7 +309,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-UNFOLD = {"SITE_TITLE": "novita-manager", "SITE_HEADER": "novita-manager"}
+UNFOLD = {
+    "SITE_TITLE": "novita-manager",
+    "SITE_HEADER": "novita-manager",
+    "SITE_URL": "/",
+    "STYLES": [f"{STATIC_URL}novita_manager/admin.css"],
+}
 
 LOGGING_CONFIG = "novita_manager.logs.configure"
 LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}

@@ -3,9 +3,14 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from novita_manager import api, errors, health, schema
+from novita_manager import api, errors, health, schema, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.fleet, name="fleet"),
+    path("fleet/rows", views.fleet_rows, name="fleet-rows"),
+    path("fleet/<uuid:instance_id>", views.instance, name="fleet-instance"),
+    path("fleet/<uuid:instance_id>/rows", views.instance_rows, name="fleet-instance-rows"),
+    path("fleet/<uuid:instance_id>/<slug:verb>", views.act, name="fleet-act"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api.urlpatterns)),
     path("api/schema", schema.Schema.as_view(), name="schema"),

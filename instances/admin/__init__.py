@@ -1,0 +1,24 @@
+"""Every model in the admin. What was observed or computed is to look at; verbs go through operations like everybody's."""
+
+from instances.admin.account import AutomationPauseAdmin, PeriodicWorkAdmin, ProviderAccountAdmin
+from instances.admin.alarm import AlarmAdmin
+from instances.admin.catalogue import ClusterAdmin, NetworkStorageAdmin, OfferAdmin, TemplateAdmin
+from instances.admin.event import EventAdmin
+from instances.admin.instance import InstanceAdmin
+from instances.admin.job import JobAdmin
+from instances.admin.machine import MachineAdmin
+
+__all__ = [
+    "AlarmAdmin",
+    "AutomationPauseAdmin",
+    "ClusterAdmin",
+    "EventAdmin",
+    "InstanceAdmin",
+    "JobAdmin",
+    "MachineAdmin",
+    "NetworkStorageAdmin",
+    "OfferAdmin",
+    "PeriodicWorkAdmin",
+    "ProviderAccountAdmin",
+    "TemplateAdmin",
+]
