@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
@@ -23,6 +24,8 @@ class HasScope(BasePermission):
         key = request.auth
         if not isinstance(key, ApiKey):
             return False
+        if request.method == "OPTIONS" or not hasattr(view, (request.method or "").lower()):
+            raise MethodNotAllowed(request.method or "")  # before a scope that no action names
         action = getattr(view, "action", None) or (request.method or "").lower()
         scope = getattr(view, "scopes", {}).get(action)
         if scope is None or not key.has_scope(scope):

@@ -9,7 +9,7 @@ from django.test import Client
 
 from instances.correlation import new_correlation_id
 from instances.events import Actor
-from instances.lifecycle import Observed, observed_of
+from instances.lifecycle import WISH_VERBS, Observed, Verb, observed_of
 from instances.models import Cluster, Instance, Job, Machine, NetworkStorage, Offer, ProviderAccount, Template
 from instances.phases import refresh_phase
 from novita_manager.models import ApiKey
@@ -75,6 +75,9 @@ def make_instance(
 
 
 def make_job(instance: Instance, *, verb: str = "stop", state: str = "queued", now: datetime = NOW, **columns: Any) -> Job:
+    if verb in WISH_VERBS:
+        instance.wanted, instance.wanted_at, instance.met_at = WISH_VERBS[Verb(verb)], now, None
+        instance.save(update_fields=["wanted", "wanted_at", "met_at"])
     finished = state not in ("queued", "claimed", "sent", "confirming")
     values: dict[str, Any] = {
         "requested_by_kind": PERSON.kind,

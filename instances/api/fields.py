@@ -187,7 +187,7 @@ class Labels(serializers.Field):  # type: ignore[type-arg]
     """Up to 50 names of 1 to 63 characters, each with a text of up to 255."""
 
     default_error_messages = {
-        "not_labels": 'write an object of strings such as {"team": "vision"}',
+        "not_labels": "write an object of strings by name",
         "too_many": "at most 50 labels are taken",
         "bad_name": "a label's name has 1 to 63 characters and no control characters",
         "bad_text": "a label's text is a string of at most 255 characters without control characters",

@@ -3,8 +3,9 @@
 from typing import Any, TypeVar
 
 import django_filters
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, TextField
 from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 
 from instances.lifecycle import ENDED_PHASES, JobState, Phase, Verb, Wanted
 from instances.models import Alarm, Instance, Job, Offer, Template
@@ -28,7 +29,7 @@ class WordsFilter(django_filters.BaseInFilter, django_filters.ChoiceFilter):  # 
 
 def labelled(rows: Rows, name: str, text: str, *, alias: str = "label_text") -> Rows:
     """Rows whose label has exactly this text."""
-    return rows.alias(**{alias: KeyTextTransform(name, "labels")}).filter(**{alias: text})
+    return rows.alias(**{alias: Cast(KeyTextTransform(name, "labels"), TextField())}).filter(**{alias: text})
 
 
 class InstanceFilter(django_filters.FilterSet):  # type: ignore[misc]

@@ -1,7 +1,5 @@
 """Jobs and events over HTTP."""
 
-from uuid import UUID
-
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
@@ -17,6 +15,7 @@ from instances.api.viewsets import ApiViewSet, actor_of, require
 from instances.lifecycle import Verb
 from instances.models import Event, Job
 
+_UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _NEEDS_CREATE = (Verb.CREATE, Verb.DELETE)
 
 
@@ -26,35 +25,36 @@ class JobViewSet(ApiViewSet):
     filterset_class = JobFilter
     pagination_class = NewestCreatedFirst
     lookup_field = "id"
-    lookup_value_converter = "uuid"
+    lookup_value_regex = _UUID
     scopes = {"list": "read", "retrieve": "read", "cancel": "operate", "retry": "operate"}
 
     def list(self, request: Request) -> Response:
         return self.listed(self.filter_queryset(self.get_queryset()), job_json)
 
-    def retrieve(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name of the address's part
+    def retrieve(self, request: Request, id: str) -> Response:  # noqa: A002 - the name of the address's part
         return Response(job_json(_job(id)))
 
     @extend_schema(request=requests.Act, responses={202: shapes.JobShape})
     @action(detail=True, methods=["post"])
-    def cancel(self, request: Request, id: UUID) -> Response:  # noqa: A002
+    def cancel(self, request: Request, id: str) -> Response:  # noqa: A002
         """Possible until Novita was asked."""
         return self._control(id, retry=False)
 
     @extend_schema(request=requests.Act, responses={202: shapes.JobShape})
     @action(detail=True, methods=["post"])
-    def retry(self, request: Request, id: UUID) -> Response:  # noqa: A002
+    def retry(self, request: Request, id: str) -> Response:  # noqa: A002
         """A new job like the one that failed."""
         return self._control(id, retry=True)
 
-    def _control(self, job_id: UUID, *, retry: bool) -> Response:
-        if _job(job_id).verb in _NEEDS_CREATE:
+    def _control(self, job_id: str, *, retry: bool) -> Response:
+        asked = _job(job_id)
+        if asked.verb in _NEEDS_CREATE:
             require(self.request, "create")
         body = self.body(requests.Act)
         control = operations.retry_job if retry else operations.cancel_job
 
         def act() -> Response:
-            job = control(job_id, actor=actor_of(self.request), reason=body["reason"], now=self.now)
+            job = control(asked.pk, actor=actor_of(self.request), reason=body["reason"], now=self.now)
             return Response(job_json(job), status=202)
 
         return self.commit(act)
@@ -66,20 +66,20 @@ class EventViewSet(ApiViewSet):
     filterset_class = EventFilter
     pagination_class = NewestFirst
     lookup_field = "id"
-    lookup_value_converter = "int"
+    lookup_value_regex = "[0-9]{1,18}"
     scopes = {"list": "read", "retrieve": "read"}
 
     def list(self, request: Request) -> Response:
         return self.listed(self.filter_queryset(self.get_queryset()), event_json)
 
-    def retrieve(self, request: Request, id: int) -> Response:  # noqa: A002
-        event = Event.objects.filter(pk=id).first() if id < 2**63 else None
+    def retrieve(self, request: Request, id: str) -> Response:  # noqa: A002
+        event = Event.objects.filter(pk=int(id)).first()
         if event is None:
             raise Http404("there is no such event")
         return Response(event_json(event))
 
 
-def _job(job_id: UUID) -> Job:
+def _job(job_id: str) -> Job:
     job = Job.objects.filter(pk=job_id).first()
     if job is None:
         raise Http404("there is no such job")

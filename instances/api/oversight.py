@@ -26,18 +26,18 @@ class AlarmViewSet(ApiViewSet):
     serializer_class = shapes.AlarmShape
     filterset_class = AlarmFilter
     lookup_field = "id"
-    lookup_value_converter = "int"
+    lookup_value_regex = "[0-9]{1,18}"
     scopes = {"list": "read", "retrieve": "read", "acknowledge": "operate"}
 
     def list(self, request: Request) -> Response:
         return self.listed(self.filter_queryset(self.get_queryset()), alarm_json)
 
-    def retrieve(self, request: Request, id: int) -> Response:  # noqa: A002 - the name of the address's part
+    def retrieve(self, request: Request, id: str) -> Response:  # noqa: A002 - the name of the address's part
         return Response(alarm_json(_alarm(id)))
 
     @extend_schema(request=requests.Acknowledge, responses=shapes.AlarmShape)
     @action(detail=True, methods=["post"])
-    def acknowledge(self, request: Request, id: int) -> Response:  # noqa: A002
+    def acknowledge(self, request: Request, id: str) -> Response:  # noqa: A002
         """Note that somebody knows, until a time or for good."""
         alarm = _alarm(id)
         body = self.body(requests.Acknowledge)
@@ -86,8 +86,8 @@ class AutomationViewSet(ApiViewSet):
         }
 
 
-def _alarm(alarm_id: int) -> Alarm:
-    alarm = Alarm.objects.filter(pk=alarm_id).first() if alarm_id < 2**63 else None
+def _alarm(alarm_id: str) -> Alarm:
+    alarm = Alarm.objects.filter(pk=int(alarm_id)).first()
     if alarm is None:
         raise Http404("there is no such alarm")
     return alarm

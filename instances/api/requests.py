@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from instances.api.fields import Choice, Duration, Flag, Labels, Moment, Money, Strict, Text, WebAddress, WholeNumber
 from instances.correlation import ENVIRONMENT_NAME
+from instances.lifecycle import Phase
 from instances.models.instance import AutoStopMode, BillingMode, LocalData, OnStartupTimeout
 
 LARGEST_BULK = 500
@@ -226,7 +227,7 @@ class LastUsed(Strict):
 class Selection(Strict):
     """Which instances, by the names of the list's own filters."""
 
-    phase = serializers.ListField(child=Text(max_length=12), max_length=20, required=False)
+    phase = serializers.ListField(child=Choice(choices=Phase.values), max_length=20, required=False)
     region = Text(max_length=255, required=False)
     product_name = Text(max_length=255, required=False)
     billing_mode = Choice(choices=BillingMode.values, required=False)

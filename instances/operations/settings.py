@@ -5,12 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from instances import health_checks
 from instances.events import Actor, record
 from instances.lifecycle import Observed
-from instances.models import Instance
+from instances.models import Event, Instance
 from instances.operations.refusals import NameTaken
 from instances.operations.wishes import managed_instance
 from instances.phases import refresh_phase
@@ -70,8 +70,9 @@ def record_use(instance_id: UUID, *, at: datetime, actor: Actor, now: datetime) 
     moved = Instance.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=at), pk=instance_id).update(last_used_at=at)
     if not moved:
         return False
-    instance = Instance.objects.only("id", "ready_at").get(pk=instance_id)
-    if instance.ready_at is not None and instance.ready_at <= at and not _told_since(instance, instance.ready_at):
+    first_uses = Event.objects.filter(instance=OuterRef("pk"), type="instance.first_used", at__gte=OuterRef("ready_at"))
+    instance: Any = Instance.objects.only("id", "ready_at").annotate(told=Exists(first_uses)).get(pk=instance_id)
+    if instance.ready_at is not None and instance.ready_at <= at and not instance.told:
         record(
             "instance.first_used",
             at=now,
@@ -80,10 +81,6 @@ def record_use(instance_id: UUID, *, at: datetime, actor: Actor, now: datetime) 
             reason="first use since it became ready",
         )
     return True
-
-
-def _told_since(instance: Instance, moment: datetime) -> bool:
-    return instance.events.filter(type="instance.first_used", at__gte=moment).exists()
 
 
 def _plain(value: Any) -> Any:
