@@ -46,7 +46,9 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
     def for_display(self) -> Self:
         """With everything a representation shows, in a fixed number of queries."""
         open_jobs = models.Prefetch("jobs", queryset=Job.objects.filter(state__in=OPEN_STATES), to_attr="open_jobs")
-        machines = models.Prefetch("machines", queryset=Machine.objects.defer("connection"))
+        # Of former machines only the money is shown.
+        meters = Machine.objects.only("instance_id", "metered_usd", "billed_since", "billed_price_usd_per_hour")
+        machines = models.Prefetch("machines", queryset=meters)
         shown = self.select_related("machine").defer("envs", "machine__connection")
         return shown.prefetch_related(machines, open_jobs)
 
