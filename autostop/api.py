@@ -7,7 +7,7 @@ from django.db.models import Count, Q
 from django.urls import path
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -112,7 +112,7 @@ class Policies(APIView):
         return Response({"count": len(results), "next": None, "previous": None, "results": results})
 
 
-@extend_schema(operation_id="auto_stop_decisions")
+@extend_schema_view(get=extend_schema(operation_id="auto_stop_decisions"))
 class Decisions(ListAPIView[RecordedDecision]):
     """Acts, and decisions that differ from the one before, newest first. Filters: instance_id, code, acted."""
 

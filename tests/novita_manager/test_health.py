@@ -1,0 +1,171 @@
+"""/health, /health/live and /health/ready."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from django.test import Client
+
+from instances.models import PeriodicWork, ProviderAccount, ProviderBreaker
+from novita_manager import health, redis_state
+from tests.factories import client_of, make_account, make_key
+from tests.processes.valkey import Valkey
+
+pytestmark = pytest.mark.django_db
+NOBODY = "unix:///nowhere/valkey.sock"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered(settings: Any) -> Iterator[None]:
+    settings.REDIS_URL = ""
+    health.memory.forget()
+    yield
+    health.memory.forget()
+
+
+def beats(**ages: int) -> None:
+    """Reports of worker and beat, so many seconds old."""
+    for name, seconds in ages.items():
+        at = datetime.now(UTC) - timedelta(seconds=seconds)
+        PeriodicWork.objects.update_or_create(name=name, defaults={"next_due_at": at, "finished_at": at})
+
+
+def checks() -> dict[str, str]:
+    health.memory.forget()
+    return {name: check["status"] for name, check in Client().get("/health").json()["checks"].items()}
+
+
+def test_live_and_ready_are_open_to_everybody() -> None:
+    stranger = Client(REMOTE_ADDR="203.0.113.9")
+
+    assert stranger.get("/health/live").status_code == 200
+    assert stranger.get("/health/ready").status_code == 200
+    assert stranger.get("/health/ready/").status_code == 200
+
+
+def test_a_stranger_needs_a_key_for_the_deep_look() -> None:
+    stranger = Client(REMOTE_ADDR="203.0.113.9")
+
+    refused = stranger.get("/health")
+
+    assert refused.status_code == 401
+    assert refused["WWW-Authenticate"].startswith("Bearer")
+    assert client_of(make_key("read")[1]).get("/health", REMOTE_ADDR="203.0.113.9").status_code == 200
+    assert client_of(make_key("secrets")[1]).get("/health", REMOTE_ADDR="203.0.113.9").status_code == 403
+    # A proxy nobody named forwards it: that it comes from loopback says nothing.
+    assert Client(HTTP_X_FORWARDED_FOR="203.0.113.9").get("/health").status_code == 401
+
+
+def test_all_well_is_ok(settings: Any, valkey: Valkey) -> None:
+    settings.REDIS_URL = valkey.url
+    beats(worker=2, beat=2)
+    make_account(complete_list_at=datetime.now(UTC))
+
+    answer = Client().get("/health")
+
+    assert answer.status_code == 200
+    report = answer.json()
+    assert (report["status"], report["version"]) == ("ok", settings.VERSION)
+    assert set(report["checks"]) == {"database", "broker", "worker", "beat", "provider"}
+    assert all(set(check) == {"status", "since", "detail"} for check in report["checks"].values())
+    assert {check["status"] for check in report["checks"].values()} == {"ok"}
+
+
+def test_the_look_is_remembered_for_a_moment() -> None:
+    first = Client().get("/health").json()
+    beats(worker=1)
+
+    assert Client().get("/health").json() == first
+
+
+@pytest.mark.parametrize(
+    ("age", "worker", "beat"), [(5, "ok", "ok"), (60, "degraded", "degraded"), (600, "down", "degraded")]
+)
+def test_a_silent_process_is_named(age: int, worker: str, beat: str) -> None:
+    beats(worker=age, beat=age)
+
+    found = checks()
+
+    assert (found["worker"], found["beat"]) == (worker, beat)
+
+
+def test_a_dead_worker_is_down_since_its_last_report() -> None:
+    beats(worker=600, beat=1)
+
+    answer = Client().get("/health")
+
+    assert (answer.status_code, answer.json()["status"]) == (503, "down")
+    row = PeriodicWork.objects.get(name="worker")
+    assert row.finished_at is not None
+    assert answer.json()["checks"]["worker"]["since"].startswith(row.finished_at.strftime("%Y-%m-%dT%H:%M:%S"))
+
+
+def test_redis_away_is_degraded_or_down_as_the_operator_chose(settings: Any) -> None:
+    settings.REDIS_URL = NOBODY
+    beats(worker=1, beat=1)
+
+    assert checks()["broker"] == "degraded"
+    assert Client().get("/health/ready").status_code == 200
+    settings.REDIS_ENABLE_FALLBACK = False
+    assert checks()["broker"] == "down"
+    assert Client().get("/health").status_code == 503
+    ready = Client().get("/health/ready")
+    assert (ready.status_code, ready.json()["checks"]["broker"]) == (503, "down")
+
+
+def test_redis_that_comes_back_is_ok_again(settings: Any, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_state, "_REMEMBERED_SECONDS", 0.0)
+    settings.REDIS_URL = valkey.url
+    valkey.kill()
+
+    away = checks()["broker"]
+    valkey.start_again()
+
+    assert (away, checks()["broker"]) == ("degraded", "ok")
+
+
+def test_writes_are_refused_while_a_needed_redis_is_away(settings: Any) -> None:
+    settings.REDIS_URL, settings.REDIS_ENABLE_FALLBACK = NOBODY, False
+    client = client_of(make_key()[1])
+
+    refused = client.delete("/api/v1/automation")
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "redis_away")
+    assert refused["Retry-After"] == "5"
+    assert client.get("/api/v1/automation").status_code == 200
+    settings.REDIS_ENABLE_FALLBACK = True
+    assert client.delete("/api/v1/automation").status_code == 200
+
+
+def test_the_provider_is_judged_by_its_lists_and_breakers() -> None:
+    assert checks()["provider"] == "degraded"
+    make_account(complete_list_at=datetime.now(UTC))
+    assert checks()["provider"] == "ok"
+    ProviderBreaker.objects.create(kind="metrics", state={"opened_at": 1.0, "failures": 5})
+    assert checks()["provider"] == "degraded"
+    ProviderBreaker.objects.create(kind="list", state={"opened_at": 1.0, "failures": 5})
+    ProviderAccount.objects.update(complete_list_at=datetime.now(UTC) - timedelta(hours=1))
+    assert checks()["provider"] == "down"
+    # What is here can still be read: the product serves.
+    assert Client().get("/health").json()["status"] == "degraded"
+    ProviderBreaker.objects.all().delete()
+    ProviderAccount.objects.update(complete_list_at=datetime.now(UTC), frozen_since=datetime.now(UTC))
+    assert checks()["provider"] == "degraded"
+
+
+def test_a_database_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("could not connect to server")
+
+    key = make_key("read")[1]
+    monkeypatch.setattr(connection, "cursor", away)
+
+    deep, ready, api = Client().get("/health"), Client().get("/health/ready"), client_of(key).get("/api/v1/instances")
+
+    assert (deep.status_code, deep.json()["checks"]["database"]["status"]) == (503, "down")
+    assert ready.status_code == 503
+    assert (api.status_code, api.json()["code"]) == (503, "database_away")
+    assert api["Retry-After"] == "5"
+    assert Client().get("/health/live").status_code == 200
