@@ -143,6 +143,14 @@ class Product:
         program = self._programs()[name]
         self._spawn(name, program.command, {**program.environment, **(environment or {})})
 
+    def start_second(self, name: str) -> None:
+        """A second worker or beat beside the first, as on another machine. Production only."""
+        assert not self.is_embedded, "the supervisor starts its children itself"
+        apart = self.folder / "second"
+        apart.mkdir(exist_ok=True)
+        program = self._programs(apart)[name]
+        self._spawn(f"second-{name}", program.command, program.environment)
+
     def stop(self) -> None:
         """SIGTERM to all that this class started, signal 9 to what stays."""
         for process in self.processes.values():
@@ -166,10 +174,10 @@ class Product:
         logs = sorted(self.folder.glob("*.log"))
         return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-TAIL_CHARACTERS:]}" for path in logs)
 
-    def _programs(self) -> dict[str, Program]:
+    def _programs(self, account: Path | None = None) -> dict[str, Program]:
         shape = Shape(
             manage=ROOT / "manage.py",
-            account=self.folder,
+            account=account or self.folder,
             host=HOST,
             port=self.port,
             log_level="INFO",
@@ -197,6 +205,7 @@ def new_product(
     given = {
         "DATA_DIR": str(folder),
         "ENVIRONMENT": "test",
+        "LOG_LEVEL": "INFO",
         "PORT": str(port),
         "BOOTSTRAP_API_KEY": key,
         "BOOTSTRAP_ADMIN_PASSWORD": secrets.token_urlsafe(15),
@@ -207,7 +216,9 @@ def new_product(
         "NOVITA_API_KEY": "a-key-for-the-simulator" if simulator_url else "",
         **environment,
     }
-    whole = clean(dict(os.environ)) | {name: value for name, value in given.items() if value}
+    # Whatever else the settings read is emptied, which counts as unset: processes inherit the environment of the tests.
+    blank = dict.fromkeys(set(os.environ) - set(clean(dict(os.environ))), "")
+    whole = {**os.environ, **blank, **given}
     return Product(folder=folder, environment=whole, port=port, api=Api(f"http://{HOST}:{port}", key), redis_url=redis_url)
 
 
