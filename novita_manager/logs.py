@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from structlog.typing import Processor
 
 _SECRET_NAMES = re.compile(r"authorization|api_?key|password|secret|token|envs?$|cookie", re.IGNORECASE)
 _SECRET_VALUES = re.compile(r"(Bearer\s+)\S+|\b(sk_|nvm_)\w{6,}|(://[^/\s:@]*:)[^@\s]+(?=@)", re.IGNORECASE)
@@ -22,7 +23,7 @@ def without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> Mutable
     return event
 
 
-_SHARED = [
+_SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,

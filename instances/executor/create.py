@@ -11,6 +11,7 @@ from instances.events import SYSTEM, record
 from instances.executor import outcomes
 from instances.executor.claims import store
 from instances.executor.steps import LOOK_EVERY, Act, Step, capacity_gap
+from instances.executor.templates import fill_in
 from instances.failpoints import reach
 from instances.lifecycle import JobState
 from instances.models import Instance, Job, Machine
@@ -25,11 +26,17 @@ from instances.phases import refresh_phase
 from instances.placement import Candidate, Placement
 from instances.readings import reading_of
 
+MOST_ENVS = 100  # Novita takes no more
+
 
 def call_create(job: Job, instance: Instance, client: Novita) -> None:
     """One attempt at the best candidate left."""
     now = timezone.now()
     try:
+        refused = fill_in(instance, client, now)
+        if refused is not None:
+            outcomes.finish(job, refused, now=now)
+            return
         ranked = _placement(job, instance, client, now)
     except NovitaError as error:
         outcomes.not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts + 1))
@@ -107,7 +114,8 @@ def start_over(job: Job, instance: Instance, step: Step) -> None:
 def create_request(instance: Instance, machine: Machine, candidate: Candidate) -> CreateRequest:
     """The body of the create, with the correlation id in its name and its environment."""
     envs = {one["key"]: one["value"] for one in instance.envs or []}
-    envs[ENVIRONMENT_NAME] = machine.correlation_id or ""
+    if len(envs) < MOST_ENVS:  # the name is the proof; this is only a second witness
+        envs[ENVIRONMENT_NAME] = machine.correlation_id or ""
     return CreateRequest(
         name=provider_name(instance.name, machine.correlation_id or ""),
         product_id=candidate.product_id,
