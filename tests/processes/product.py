@@ -27,7 +27,13 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 # How the children of the supervisor are told apart by their command lines.
-MARKS = {"web": "gunicorn", "worker": " worker ", "beat": " beat ", "broker": "valkey-server", "simulator": "simulator"}
+MARKS = {
+    "web": "gunicorn",
+    "worker": " worker ",
+    "beat": " beat ",
+    "broker": "valkey-server",
+    "simulator": " instances.novita.simulator ",
+}
 TAIL_CHARACTERS = 6000
 
 
