@@ -11,11 +11,7 @@ from novita_manager.models import ApiKey
 from tests.autostop.metrics_server import Load, MetricsServer
 from tests.autostop.rows import running_instance
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.urls("tests.autostop.urls"),
-    pytest.mark.filterwarnings("ignore:No directory at:UserWarning"),  # static files are collected by a deploy only
-]
+pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 
 
