@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from instances.lifecycle import Verb
+from instances.words import usd_per_hour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +106,8 @@ def _requested(told: Told) -> str:
 
 def _create_sent(told: Told) -> str:
     place = " in ".join(str(told.after[name]) for name in ("product_name", "region") if told.after.get(name))
-    price = told.after.get("price_usd_per_hour")
-    return f"Novita was asked to create it{f': {place}' if place else ''}{f' at ${price} per hour' if price else ''}"
+    price = _price(told)
+    return f"Novita was asked to create it{f': {place}' if place else ''}{price}"
 
 
 def _created(told: Told) -> str:
@@ -113,8 +115,17 @@ def _created(told: Told) -> str:
 
 
 def _running(told: Told) -> str:
-    region, price = told.after.get("region"), told.after.get("price_usd_per_hour")
-    return f"Novita shows it running{f' in {region}' if region else ''}{f' at ${price} per hour' if price else ''}"
+    region = told.after.get("region")
+    return f"Novita shows it running{f' in {region}' if region else ''}{_price(told)}"
+
+
+def _price(told: Told) -> str:
+    """` at $0.35 per hour`, or nothing where the event tells no price."""
+    try:
+        price = Decimal(str(told.after["price_usd_per_hour"]))
+    except (KeyError, InvalidOperation):
+        return ""
+    return f" at {usd_per_hour(price)} per hour" if price.is_finite() else ""
 
 
 def _settings_changed(told: Told) -> str:

@@ -72,6 +72,7 @@ class Row:
     tone: str
     reason: str
     since: datetime | None
+    reclaim_at: datetime | None
     region: str
     product: str
     billing: str
@@ -189,6 +190,7 @@ def _row(instance: Instance, account: ProviderAccount | None, now: datetime, lat
         tone=TONES.get(Phase(instance.phase), "moving"),
         reason=instance.phase_reason,
         since=instance.phase_since,
+        reclaim_at=machine.reclaim_at if machine and _is_to_be_reclaimed(machine) else None,
         region=(machine.region if machine else "") or ", ".join(map(str, instance.regions)),
         product=_product(instance, machine),
         billing=((machine.billing_mode if machine else "") or instance.billing_mode).replace("_", "-"),
@@ -206,7 +208,11 @@ def _row(instance: Instance, account: ProviderAccount | None, now: datetime, lat
 
 def _product(instance: Instance, machine: Machine | None) -> str:
     name = (machine.product_name if machine else "") or instance.product_name or instance.product_id
-    return f"{instance.gpu_num} x {name}" if instance.gpu_num > 1 else name
+    return f"{instance.gpu_num} \u00d7 {name}" if instance.gpu_num > 1 else name
+
+
+def _is_to_be_reclaimed(machine: Machine) -> bool:
+    return machine.spot_status.lower() in ("notified", "reclaiming") and machine.observed is not Observed.ABSENT
 
 
 def _next(instance: Instance) -> Next | None:

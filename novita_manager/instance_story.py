@@ -26,6 +26,7 @@ class JobLine:
     reason: str
     attempts: int
     error: str
+    note: str
     created_at: datetime
     finished_at: datetime | None
 
@@ -116,7 +117,8 @@ def _job_line(job: Job) -> JobLine:
         who=who(job.requested_by_kind, job.requested_by_name),
         reason=job.reason,
         attempts=job.attempts,
-        error=": ".join(part for part in (job.error_code, job.error_detail) if part),
+        error=": ".join(part for part in (job.error_code, job.error_detail) if part) if job.error_code else "",
+        note=job.error_detail,
         created_at=job.created_at,
         finished_at=job.finished_at,
     )

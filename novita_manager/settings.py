@@ -257,6 +257,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
+DATETIME_FORMAT = "Y-m-d H:i:s"
+DATE_FORMAT = "Y-m-d"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static-collected"
@@ -313,7 +315,24 @@ UNFOLD = {
     "SITE_TITLE": "novita-manager",
     "SITE_HEADER": "novita-manager",
     "SITE_URL": "/",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}novita_manager/icon.svg"}],
     "STYLES": [f"{STATIC_URL}novita_manager/admin.css"],
+    # The blue of the product's own pages, from light to dark.
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .013 243)",
+            "100": "oklch(94% .028 243)",
+            "200": "oklch(89% .052 243)",
+            "300": "oklch(82% .084 243)",
+            "400": "oklch(72% .112 243)",
+            "500": "oklch(61% .120 243)",
+            "600": "oklch(51% .110 243)",
+            "700": "oklch(45% .096 243)",
+            "800": "oklch(38% .080 243)",
+            "900": "oklch(32% .064 243)",
+            "950": "oklch(24% .046 243)",
+        }
+    },
 }
 
 LOGGING_CONFIG = "novita_manager.logs.configure"

@@ -9,6 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
@@ -26,7 +27,7 @@ from instances.operations import OperationRefused
 from instances.operations.settings import SETTINGS
 from instances.person_verbs import VERBS, offered
 from instances.story import who
-from instances.words import relative, usd, usd_per_hour
+from instances.words import clock, relative, usd, usd_per_hour
 
 PHASE_LABELS = {
     "ready": "success",
@@ -64,8 +65,7 @@ class LivingFilter(admin.SimpleListFilter):
 class InstanceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
     form = InstanceForm
     list_display = [
-        *["name", "shown_phase", "region", "product", "price", "cost", "wish", "owner", "next_text"],
-        *["managed", "protected"],
+        *["title", "shown_phase", "region", "product", "price", "cost", "wish", "owner", "next_text", "care"],
     ]
     list_filter = [LivingFilter, "phase", "managed", "billing_mode", "protected", "wanted", "owner"]
     list_fullwidth = True
@@ -108,18 +108,30 @@ class InstanceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
 
     # What is shown.
 
+    @admin.display(description="instance", ordering="name")
+    def title(self, instance: Instance) -> str:
+        novita_id = (instance.machine.novita_id if instance.machine else None) or str(instance.pk)
+        return instance.name or f"(no name, {novita_id})"
+
+    @admin.display(description="care", ordering="managed")
+    def care(self, instance: Instance) -> str:
+        if not instance.managed:
+            return "not managed"
+        return "protected" if instance.protected else "managed"
+
     @display(description="phase", ordering="phase", label=PHASE_LABELS)  # type: ignore[untyped-decorator]
     def shown_phase(self, instance: Instance) -> str:
         return instance.phase
 
     @admin.display(description="region", ordering="machine__region")
-    def region(self, instance: Instance) -> str:
-        return (instance.machine.region if instance.machine else "") or ", ".join(map(str, instance.regions)) or "-"
+    def region(self, instance: Instance) -> SafeString:
+        region = (instance.machine.region if instance.machine else "") or ", ".join(map(str, instance.regions))
+        return _in_one_line(region or "-")
 
     @admin.display(description="product", ordering="product_name")
-    def product(self, instance: Instance) -> str:
+    def product(self, instance: Instance) -> SafeString:
         name = (instance.machine.product_name if instance.machine else "") or instance.product_name or instance.product_id
-        return f"{instance.gpu_num} x {name}" if instance.gpu_num > 1 else name
+        return _in_one_line(f"{instance.gpu_num} \u00d7 {name}" if instance.gpu_num > 1 else name)
 
     @admin.display(description="$/h", ordering="machine__price_usd_per_hour")
     def price(self, instance: Instance) -> str:
@@ -149,8 +161,8 @@ class InstanceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
         return link_to(instance.machine)
 
     @admin.display(description="last read that changed it")
-    def observed(self, instance: Instance) -> Any:
-        return (instance.machine.observed_at if instance.machine else None) or "-"
+    def observed(self, instance: Instance) -> str:
+        return clock(instance.machine.observed_at) if instance.machine and instance.machine.observed_at else "-"
 
     @admin.display(description="newest first")
     def story(self, instance: Instance) -> SafeString | str:
@@ -244,6 +256,10 @@ class InstanceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
         if request.POST.get("back") == "object" and len(chosen) == 1:
             return HttpResponseRedirect(_address(chosen[0].pk))
         return None
+
+
+def _in_one_line(text: str) -> SafeString:
+    return format_html('<span class="whitespace-nowrap">{}</span>', text)
 
 
 def _address(instance_id: UUID) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 from rest_framework import serializers
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from instances.api.fields import Labels, WebAddress
 from instances.api.requests import HealthCheck, NameField, refuse_port_conflicts
@@ -58,6 +58,7 @@ class InstanceForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscripta
     class Meta:
         model = Instance
         fields = SETTINGS
+        widgets = {name: UnfoldAdminTextareaWidget(attrs={"rows": 2}) for name in ("health_check", "labels")}
         help_texts = {
             "health_check": 'Empty: none. {}: any exposed port. Else {"http": {"port": 80}} and/or {"tcp": {"port": 22}}.',
             "labels": "A JSON object of strings.",

@@ -27,6 +27,15 @@ def moment(context: dict[str, Any], at: datetime | None, empty: str = "") -> Saf
     )
 
 
+@register.simple_tag(takes_context=True)
+def due(context: dict[str, Any], at: datetime | None) -> SafeString | str:
+    """As `moment`, for what is yet to happen: a time that has passed is due now."""
+    if at is None:
+        return ""
+    shown = words.relative(max(at, context["now"]), context["now"])
+    return format_html('<time datetime="{}" title="{}" data-relative="due">{}</time>', rfc3339(at), words.clock(at), shown)
+
+
 @register.filter
 def day_and_time(at: datetime) -> SafeString:
     shown = f"{at.astimezone(UTC):%d %b %H:%M:%S}"

@@ -29,7 +29,8 @@
 
   function countAges() {
     for (const time of document.querySelectorAll("time[data-relative]")) {
-      const text = relative(Date.parse(time.dateTime));
+      const at = Date.parse(time.dateTime);
+      const text = relative(time.dataset.relative === "due" ? Math.max(at, Date.now()) : at);
       if (time.textContent !== text) time.textContent = text;
     }
   }
