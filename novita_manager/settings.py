@@ -315,6 +315,7 @@ UNFOLD = {
     "SITE_TITLE": "novita-manager",
     "SITE_HEADER": "novita-manager",
     "SITE_URL": "/",
+    "SHOW_HISTORY": False,  # the timeline of events tells it, with what came by other ways than the admin
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}novita_manager/icon.svg"}],
     "STYLES": [f"{STATIC_URL}novita_manager/admin.css"],
     # The blue of the product's own pages, from light to dark.

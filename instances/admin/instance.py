@@ -65,7 +65,7 @@ class LivingFilter(admin.SimpleListFilter):
 class InstanceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
     form = InstanceForm
     list_display = [
-        *["title", "shown_phase", "region", "product", "price", "cost", "wish", "owner", "next_text", "care"],
+        *["title", "shown_phase", "region", "product", "price", "cost", "wanted", "owner", "next_short", "care"],
     ]
     list_filter = [LivingFilter, "phase", "managed", "billing_mode", "protected", "wanted", "owner"]
     list_fullwidth = True
@@ -148,13 +148,18 @@ class InstanceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
         return f"{instance.wanted}, by {who(instance.wanted_by_kind, instance.wanted_by_name)}"
 
     @admin.display(description="next")
-    def next_text(self, instance: Instance) -> str:
-        action = instance.next_action
+    def next_short(self, instance: Instance) -> SafeString | str:
+        action, now = instance.next_action, timezone.now()
         if action is None:
             return "-"
         at = parse_datetime(str(action.get("at") or ""))
-        when = f" {relative(at, timezone.now())}" if at else ""
-        return f"{action.get('what', '')}{when}: {action.get('why', '')}"
+        what = str(action.get("what", "")).replace("_", " ")
+        return _in_one_line(f"{what} {relative(max(at, now), now)}" if at else what)
+
+    @admin.display(description="next")
+    def next_text(self, instance: Instance) -> SafeString | str:
+        action = instance.next_action
+        return "-" if action is None else format_html("{}: {}", self.next_short(instance), action.get("why", ""))
 
     @admin.display(description="machine")
     def machine_link(self, instance: Instance) -> SafeString | str:

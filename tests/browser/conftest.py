@@ -14,7 +14,7 @@ from tests.pages import person
 PASSWORD = "a long enough password"
 
 
-@pytest.fixture(scope="session", name="chromium")
+@pytest.fixture(scope="module", name="chromium")
 def _chromium() -> Iterator[Browser]:
     path = chromium_path()
     if path is None:

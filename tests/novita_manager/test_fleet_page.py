@@ -54,7 +54,7 @@ def test_the_page_shows_what_an_instance_is_costs_and_does_next(ann: Client) -> 
 
     for part in ("trainer", ">ready<", "RTX 4090 24GB", "CN-HK-01", "$0.70", "$0.35/h", "vision", "unless it is used"):
         assert part in shown
-    assert "key demo, <time" in shown
+    assert '<span class="one-line">key demo</span>' in shown
 
 
 def test_the_totals_tell_the_money_of_now_and_how_long_it_lasts(ann: Client) -> None:
