@@ -18,7 +18,21 @@ from instances.models import Instance, Job, Machine, ProviderAccount
 from instances.novita.types import InstanceDetail
 from instances.operations.jobs import derive_job, end_job
 from instances.phases import current_job, refresh_phase
-from instances.readings import Reading, changes, connection_of, endpoints_of
+from instances.readings import COMPARED, Reading, changes, connection_of, endpoints_of
+
+# What an observation writes; the columns of the create attempt are the executor's and are never touched by it.
+_WRITTEN = (
+    *COMPARED,
+    *meter.METER_COLUMNS,
+    "status_since",
+    "running_since",
+    "observed_at",
+    "missing_since",
+    "absent_at",
+    "details_due",
+    "endpoints",
+    "connection",
+)
 
 KEPT_DATA = timedelta(days=7)  # Novita keeps the disks of a stopped instance so long where it names no date
 
@@ -50,7 +64,7 @@ def observe(
     if seen is not before or machine.status_since is None:
         _note_move(machine, seen, began_at=began_at)
     meter.follow(machine, machine.observed, read_began_at=began_at)
-    machine.save()
+    machine.save(update_fields=_WRITTEN)
     _after(machine, before, began_at=began_at, now=now)
     return True
 
@@ -89,7 +103,7 @@ def observe_not_found(machine: Machine, *, began_at: datetime, now: datetime) ->
     machine.absent_at = machine.observed_at = began_at
     _note_move(machine, Observed.ABSENT, began_at=began_at)
     meter.follow(machine, Observed.ABSENT, read_began_at=began_at)
-    machine.save()
+    machine.save(update_fields=_WRITTEN)
     _after(machine, before, began_at=began_at, now=now)
     return True
 
@@ -112,8 +126,11 @@ def resolve_attempt(machine: Machine, novita_id: str, *, now: datetime, how: str
         machine.surplus_since = now
     machine.given_up_at = None
     machine.save(update_fields=["novita_id", "surplus_since", "given_up_at"])
+    if surplus:
+        note_surplus(instance, machine, now=now, how=how)
+        return True
     record(
-        "instance.surplus_found" if surplus else "instance.created",
+        "instance.created",
         at=now,
         actor=SYSTEM,
         instance=instance,
@@ -121,14 +138,19 @@ def resolve_attempt(machine: Machine, novita_id: str, *, now: datetime, how: str
         reason=how,
         after={"novita_id": novita_id},
     )
-    if surplus:
-        _alarm_surplus(instance, machine, now)
-        return True
     if instance.machine_id != machine.pk or instance.given_up:
         instance.machine, instance.given_up = machine, False
         instance.save(update_fields=["machine", "given_up"])
     refresh_phase(instance, now=now)
     return True
+
+
+def note_surplus(instance: Instance, machine: Machine, *, now: datetime, how: str) -> None:
+    """A machine beside the one its instance has: named and alarmed, proposed for deletion, deleted by nothing here."""
+    record(
+        "instance.surplus_found", at=now, actor=SYSTEM, instance=instance, reason=how, after={"novita_id": machine.novita_id}
+    )
+    _alarm_surplus(instance, machine, now)
 
 
 def _alarm_surplus(instance: Instance, machine: Machine, now: datetime) -> None:

@@ -59,7 +59,10 @@ def note_list(found: Plan, listed: InstanceList, *, now: datetime) -> None:
         "last_list_problem": (found.suspicion_text or listed.problem)[:500],
     }
     if listed.complete:
-        changes |= {"complete_list_at": listed.began_at, "suspicion": found.suspicion}
+        changes["suspicion"] = found.suspicion
+    if listed.complete and not found.suspicion_text and not account_is_frozen():
+        # A list that is not believed vouches for nothing: neither for what it lacks nor for what it never made.
+        changes["complete_list_at"] = listed.began_at
     ProviderAccount.objects.filter(pk=1).update(**changes)
     if found.suspicion_text:
         raise_alarm(
@@ -71,6 +74,10 @@ def note_list(found: Plan, listed: InstanceList, *, now: datetime) -> None:
         )
     elif listed.complete:
         clear_alarm("list_not_believed", "", now=now)
+
+
+def account_is_frozen() -> bool:
+    return ProviderAccount.objects.filter(pk=1, frozen_since__isnull=False).exists()
 
 
 def _thaw(account: ProviderAccount, fingerprint: str, *, now: datetime, reason: str) -> None:
