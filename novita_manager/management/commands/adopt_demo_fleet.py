@@ -3,6 +3,7 @@
 Only ever run against the simulator, and only once: later starts find the instances as people left them.
 """
 
+import time
 from typing import Any
 
 from django.conf import settings
@@ -12,8 +13,8 @@ from django.utils import timezone
 from instances.events import Actor
 from instances.models import Instance
 from instances.operations import OperationRefused, adopt
-from sync.manual import sync_now
 
+WAIT_SECONDS = 30.0
 ACTOR = Actor(kind="system", name="demo")
 # By the names the simulator gives; what is not named here stays somebody else's, as in a real account.
 ADOPTED: dict[str, dict[str, Any]] = {
@@ -33,9 +34,11 @@ class Command(BaseCommand):
             raise CommandError("this is for the simulator only: NOVITA_API_KEY is set")
         if Instance.objects.managed().exists():
             return
-        sync_now(actor=ACTOR, dry_run=False)
         found = Instance.objects.filter(managed=False, name__in=ADOPTED, ended_at=None)
-        for instance in found:
+        until = time.monotonic() + WAIT_SECONDS
+        while found.count() < len(ADOPTED) and time.monotonic() < until:
+            time.sleep(0.2)  # the worker's first poll finds them
+        for instance in found.all():
             self._adopt(instance)
 
     def _adopt(self, instance: Instance) -> None:
