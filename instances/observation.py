@@ -16,7 +16,7 @@ from instances.events import OUTSIDE, SYSTEM, record
 from instances.lifecycle import MOVING, WISH_VERBS, JobState, Observed, Verb, observed_of
 from instances.models import Instance, Job, Machine, ProviderAccount
 from instances.novita.types import InstanceDetail
-from instances.operations.jobs import derive_job, end_job
+from instances.operations.jobs import derive_job, end_job, write_wish
 from instances.phases import current_job, refresh_phase
 from instances.readings import COMPARED, Reading, changes, connection_of, endpoints_of
 
@@ -276,11 +276,7 @@ def _apply(instance: Instance, consequence: Consequence, *, began_at: datetime, 
 
 def _changed_outside(instance: Instance, consequence: Consequence, now: datetime) -> None:
     before = instance.wanted
-    instance.wanted = consequence.wanted
-    instance.wanted_at = instance.met_at = now if consequence.wanted else None
-    instance.wanted_by_kind, instance.wanted_by_name = OUTSIDE.kind, OUTSIDE.name
-    instance.wanted_reason = consequence.reason[:500]
-    instance.save(update_fields=["wanted", "wanted_at", "met_at", "wanted_by_kind", "wanted_by_name", "wanted_reason"])
+    write_wish(instance, consequence.wanted, actor=OUTSIDE, reason=consequence.reason, now=now, met_at=now)
     record(
         "instance.changed_outside",
         at=now,

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from instances.events import Actor, record
 from instances.lifecycle import JobState, Observed, Verb, Wanted
 from instances.models import Instance, Job
-from instances.operations.jobs import end_job, end_wish, open_job, patience_of, pursues_wish
+from instances.operations.jobs import end_job, end_wish, open_job, patience_of, pursues_wish, write_wish
 from instances.operations.refusals import JobOpen, JobSent, NameTaken, WrongPhase
 from instances.operations.wishes import locked_instance
 from instances.phases import current_job, refresh_phase
@@ -65,28 +65,10 @@ def _revive(instance: Instance, verb: Verb, *, actor: Actor, reason: str, now: d
         raise WrongPhase(f"it is {instance.phase}: nothing can be asked of it")
     if wanted is None:
         return
-    instance.wanted, instance.wanted_at, instance.met_at = wanted, now, None
-    instance.wanted_by_kind, instance.wanted_by_name, instance.wanted_reason = (
-        actor.kind,
-        actor.name,
-        reason[:500],
-    )
-    instance.given_up, instance.failure, instance.ended_at = False, "", None
+    fresh = {"given_up": False, "failure": "", "ended_at": None}
     try:
         with transaction.atomic():
-            instance.save(
-                update_fields=[
-                    "wanted",
-                    "wanted_at",
-                    "met_at",
-                    "wanted_by_kind",
-                    "wanted_by_name",
-                    "wanted_reason",
-                    "given_up",
-                    "failure",
-                    "ended_at",
-                ]
-            )
+            write_wish(instance, wanted, actor=actor, reason=reason, now=now, met_at=None, **fresh)
     except IntegrityError as error:
         raise NameTaken(f"another managed instance is named {instance.name!r} by now", field="name") from error
     record(

@@ -125,31 +125,30 @@ def patience_of(instance: Instance, verb: Verb, now: datetime) -> datetime | Non
     return now + instance.wait_for_capacity if verb is Verb.CREATE else None
 
 
+def write_wish(
+    instance: Instance, wanted: str, *, actor: Actor, reason: str, now: datetime, met_at: datetime | None, **also: Any
+) -> None:
+    """Store what is wanted, by whom and why, and other columns that change with it; "" is no wish."""
+    columns: dict[str, Any] = {
+        "wanted": wanted,
+        "wanted_at": now if wanted else None,
+        "wanted_by_kind": actor.kind,
+        "wanted_by_name": actor.name,
+        "wanted_reason": reason[:500],
+        "met_at": met_at if wanted else None,
+        **also,
+    }
+    for name, value in columns.items():
+        setattr(instance, name, value)
+    instance.save(update_fields=list(columns))
+
+
 def end_wish(instance: Instance, *, now: datetime, actor: Actor, reason: str) -> None:
     """A job that pursued the wish was cancelled or failed for good: what is observed becomes what is wanted."""
     before = instance.wanted
-    instance.wanted = wish_shown_by(instance.observed)
-    instance.wanted_at = now if instance.wanted else None
-    instance.wanted_by_kind, instance.wanted_by_name, instance.wanted_reason = (
-        actor.kind,
-        actor.name,
-        reason[:500],
-    )
-    instance.met_at = now if instance.wanted else None
-    instance.given_up = instance.observed is Observed.NOTHING
-    instance.failure = reason[:1000]
-    instance.save(
-        update_fields=[
-            "wanted",
-            "wanted_at",
-            "wanted_by_kind",
-            "wanted_by_name",
-            "wanted_reason",
-            "met_at",
-            "given_up",
-            "failure",
-        ]
-    )
+    nothing = instance.observed is Observed.NOTHING
+    wanted = wish_shown_by(instance.observed)
+    write_wish(instance, wanted, actor=actor, reason=reason, now=now, met_at=now, given_up=nothing, failure=reason[:1000])
     record(
         "instance.wish_ended",
         at=now,

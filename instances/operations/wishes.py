@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from instances.events import Actor, record
 from instances.lifecycle import Observed, Phase, Verb, Wanted, shows
 from instances.models import Instance
-from instances.operations.jobs import derive_job, open_job, supersede
+from instances.operations.jobs import derive_job, open_job, supersede, write_wish
 from instances.operations.refusals import NameTaken, Protected, Unmanaged, WrongPhase
 from instances.phases import current_job, refresh_phase
 
@@ -169,25 +169,8 @@ def _wish(instance: Instance, wanted: Wanted, *, actor: Actor, reason: str, now:
         return instance
     before = instance.wanted
     settling = supersede(instance, now=now, actor=actor, reason=f"{wanted} is wanted now: {reason}"[:1000])
-    instance.wanted, instance.wanted_at = wanted, now
-    instance.wanted_by_kind, instance.wanted_by_name, instance.wanted_reason = (
-        actor.kind,
-        actor.name,
-        reason[:500],
-    )
-    instance.met_at = now if settling is None and _already(instance, wanted) else None
-    instance.failure = ""
-    instance.save(
-        update_fields=[
-            "wanted",
-            "wanted_at",
-            "wanted_by_kind",
-            "wanted_by_name",
-            "wanted_reason",
-            "met_at",
-            "failure",
-        ]
-    )
+    met_at = now if settling is None and _already(instance, wanted) else None
+    write_wish(instance, wanted, actor=actor, reason=reason, now=now, met_at=met_at, failure="")
     record(
         f"instance.{wanted}_wanted",
         at=now,
