@@ -21,6 +21,7 @@ from autostop import passes
 from instances import catalogue, health_checks
 from instances.executor import run as executor
 from instances.models import PeriodicWork
+from novita_manager import heartbeat
 from sync import deadlines, reclaims, watch
 
 log = structlog.get_logger("lanes")
@@ -62,7 +63,7 @@ LANES = {
                 "balance": watch.read_balance_if_due,
             },
         ),
-        Lane("deliveries", {}),
+        Lane("deliveries", {"heartbeat": heartbeat.send_if_due}),
     )
 }
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -14,7 +15,7 @@ from instances.executor.steps import LOOK_EVERY, Act, Step, capacity_gap
 from instances.executor.templates import fill_in
 from instances.failpoints import reach
 from instances.lifecycle import JobState
-from instances.models import Instance, Job, Machine
+from instances.models import Instance, Job, Machine, ProviderAccount
 from instances.novita.catalogue import Tool
 from instances.novita.client import Novita
 from instances.novita.create_request import CreateRequest, NetworkMount
@@ -33,7 +34,7 @@ def call_create(job: Job, instance: Instance, client: Novita) -> None:
     """One attempt at the best candidate left."""
     now = timezone.now()
     try:
-        refused = fill_in(instance, client, now)
+        refused = _too_poor() or fill_in(instance, client, now)
         if refused is not None:
             outcomes.finish(job, refused, now=now)
             return
@@ -136,6 +137,17 @@ def create_request(instance: Instance, machine: Machine, candidate: Candidate) -
         billing_mode=candidate.billing_mode,
         min_cuda_version=instance.min_cuda_version,
     )
+
+
+def _too_poor() -> Step | None:
+    """Refuse to open a bill below MIN_BALANCE_USD; a balance nobody has read yet refuses nothing."""
+    account = ProviderAccount.objects.filter(pk=1).first()
+    if account is None or account.balance_usd is None or account.balance_usd >= settings.MIN_BALANCE_USD:
+        return None
+    reason = (
+        f"the balance is ${account.balance_usd:.2f}, and MIN_BALANCE_USD is ${settings.MIN_BALANCE_USD}: top the account up"
+    )
+    return Step(act=Act.FAIL, code="no_money", reason=reason)
 
 
 def _placement(job: Job, instance: Instance, client: Novita, now: datetime) -> Placement:
