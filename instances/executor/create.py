@@ -144,9 +144,7 @@ def _too_poor() -> Step | None:
     account = ProviderAccount.objects.filter(pk=1).first()
     if account is None or account.balance_usd is None or account.balance_usd >= settings.MIN_BALANCE_USD:
         return None
-    reason = (
-        f"the balance is ${account.balance_usd:.2f}, and MIN_BALANCE_USD is ${settings.MIN_BALANCE_USD}: top the account up"
-    )
+    reason = f"the balance is ${account.balance_usd:.2f}, and MIN_BALANCE_USD is ${settings.MIN_BALANCE_USD:.2f}: top the account up"
     return Step(act=Act.FAIL, code="no_money", reason=reason)
 
 
