@@ -5,13 +5,17 @@ import secrets
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from cryptography.fernet import Fernet
 
 
-def main() -> int:
+@contextmanager
+def production() -> Iterator[dict[str, str]]:
+    """An environment in which production starts; its data folder goes away afterwards."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")} | {
+        yield {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")} | {
             "ENVIRONMENT": "production",
             "DATA_DIR": folder,
             "NOVITA_API_KEY": secrets.token_hex(16),
@@ -20,6 +24,10 @@ def main() -> int:
             "ALLOWED_HOSTS": "manager.example",
             "PUBLIC_URL": "https://manager.example",
         }
+
+
+def main() -> int:
+    with production() as environment:
         command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
         return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 - our own command
 

@@ -167,7 +167,7 @@ def test_names_that_look_like_ours_and_are_read_by_nothing_are_found() -> None:
 def test_the_upstash_address_becomes_the_tls_address_of_the_same_database() -> None:
     address = redis_address("", "https://some-name.upstash.io", "to/ken")
 
-    assert address == "rediss://default:to%2Fken@some-name.upstash.io:6379/0"
+    assert address == "rediss://default:to%2Fken@some-name.upstash.io:6379/0"  # not a secret: made up here
 
 
 @pytest.mark.parametrize(

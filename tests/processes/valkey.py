@@ -44,6 +44,10 @@ class Valkey:
             self.process.wait()
 
     def empty(self) -> None:
+        """Ready for the next test, whatever the last one did to it."""
+        if not broker_answers(self.url):
+            self.kill()
+            self.start_again()
         with redis.Redis.from_url(self.url) as client:
             client.flushall()
 

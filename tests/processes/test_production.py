@@ -1,0 +1,40 @@
+"""The production shape: web, worker and beat of their own, on a real PostgreSQL and a real Valkey."""
+
+import pytest
+
+from tests.conftest import StartProduct, StartSimulator
+from tests.processes.product import Product
+from tests.processes.valkey import Valkey
+
+pytestmark = pytest.mark.process
+
+
+def broker_status(product: Product) -> str:
+    answer = product.api.get("/health")
+    return str(answer.json()["checks"]["broker"]["status"]) if answer.ok else ""
+
+
+def test_all_parts_find_each_other(product: StartProduct, simulator: StartSimulator) -> None:
+    running = product("production", simulator=simulator(fleet="3"))
+
+    running.wait_for(lambda: running.api.get("/health").json()["status"] == "ok", seconds=60, what="all parts are well")
+    running.wait_for(
+        lambda: running.api.read("instances")["count"] == 3, seconds=60, what="the account's instances are seen"
+    )
+
+
+def test_without_redis_the_work_goes_on_and_with_it_all_recovers(
+    product: StartProduct, simulator: StartSimulator, valkey: Valkey
+) -> None:
+    novita = simulator(fleet="2")
+    running = product("production", simulator=novita, INSTANCE_POLL_INTERVAL="2s")
+    running.wait_for(lambda: broker_status(running) == "ok", seconds=60, what="the broker is well")
+
+    valkey.kill()
+    running.wait_for(lambda: broker_status(running) == "degraded", seconds=30, what="its absence is noticed")
+    before = novita.control.calls()["last"]
+    running.wait_for(lambda: novita.control.calls()["last"] >= before + 3, seconds=30, what="the account is still read")
+    assert running.api.read("instances")["count"] == 2
+
+    valkey.start_again()
+    running.wait_for(lambda: running.api.get("/health").json()["status"] == "ok", seconds=60, what="all is well again")
