@@ -1,0 +1,189 @@
+"""The next step of a job, over every combination of what it is decided by."""
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from instances.executor.steps import LONGEST_GAP, Act, JobFacts, capacity_gap, next_step, repeat_gap
+from instances.lifecycle import WISH_VERBS, Observed, Verb
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+SETTLE = timedelta(seconds=60)
+BEFORE = NOW - timedelta(hours=1)  # a read older than the call
+CALLED = NOW - timedelta(minutes=5)
+SOON = CALLED + timedelta(seconds=5)  # a read after the call, within the settle period
+LATE = CALLED + timedelta(minutes=4)  # a read after every gap of a first call
+VERBS = [verb for verb in Verb if verb is not Verb.REPLACE]
+ERRANDS = {Verb.RESTART, Verb.EDIT, Verb.MIGRATE, Verb.SAVE_IMAGE}
+
+
+def every_facts() -> list[JobFacts]:
+    truths = [False, True]
+    calls: list[tuple[bool, str]] = [(False, ""), (True, "accepted"), (True, "unclear")]
+    return [
+        JobFacts(
+            verb=verb,
+            now=NOW,
+            called=called,
+            outcome=outcome,
+            call_ended_at=CALLED if called else None,
+            attempts=1 if called else 0,
+            yields=yields,
+            patience_until=patience,
+            met=met,
+            machine_known=known,
+            observed=observed,
+            observed_at=read_at,
+            shown=shown,
+            provider_job=provider_job,
+            complete_list_at=list_at,
+            settle=SETTLE,
+        )
+        for verb, (
+            called,
+            outcome,
+        ), yields, met, known, observed, read_at, shown, provider_job, list_at, patience in itertools.product(
+            VERBS,
+            calls,
+            truths,
+            truths,
+            truths,
+            Observed,
+            [None, BEFORE, SOON, LATE],
+            truths,
+            ["", "running", "success", "fail"],
+            [None, SOON, LATE],
+            [None, NOW - timedelta(minutes=1)],
+        )
+    ]
+
+
+@pytest.fixture(scope="module")
+def decided() -> list[tuple[JobFacts, Act, str]]:
+    steps = [(facts, next_step(facts)) for facts in every_facts()]
+    for facts, step in steps:
+        if step.act in (Act.WAIT, Act.FAIL, Act.SUPERSEDE, Act.START_OVER):
+            assert step.reason, facts
+        if step.act is Act.WAIT:
+            assert step.at is not None, facts
+        assert bool(step.code) == (step.act is Act.FAIL), facts
+    return [(facts, step.act, step.code) for facts, step in steps]
+
+
+Decided = list[tuple[JobFacts, Act, str]]
+
+
+def test_a_met_wish_ends_its_job(decided: Decided) -> None:
+    assert {act for facts, act, _ in decided if facts.met and facts.verb in WISH_VERBS} == {Act.SUCCEED}
+
+
+def test_stop_and_delete_never_fail(decided: Decided) -> None:
+    assert Act.FAIL not in {act for facts, act, _ in decided if facts.verb in (Verb.STOP, Verb.DELETE)}
+
+
+def test_a_create_that_was_called_is_never_called_again_by_itself(decided: Decided) -> None:
+    assert Act.CALL not in {act for facts, act, _ in decided if facts.verb is Verb.CREATE and facts.called}
+
+
+def test_a_create_starts_over_only_on_a_complete_list_begun_after_the_settle_period(decided: Decided) -> None:
+    for facts, act, _ in decided:
+        if act is Act.START_OVER:
+            assert (facts.verb, facts.machine_known, facts.yields) == (Verb.CREATE, False, False), facts
+            assert facts.complete_list_at is not None, facts
+            assert facts.complete_list_at > CALLED + SETTLE, facts
+
+
+def test_an_unanswered_create_is_looked_for_until_then(decided: Decided) -> None:
+    for facts, act, _ in decided:
+        unanswered = facts.verb is Verb.CREATE and facts.called and not facts.machine_known and not facts.met
+        if unanswered and facts.complete_list_at in (None, SOON):
+            assert act is Act.LOOK, facts
+
+
+def test_no_call_is_repeated_before_a_read_begun_after_it_and_its_gap(decided: Decided) -> None:
+    repeated = [facts for facts, act, _ in decided if act is Act.CALL and facts.called]
+
+    assert {facts.verb for facts in repeated} == {Verb.STOP, Verb.DELETE, Verb.START}
+    assert {facts.observed_at for facts in repeated} == {LATE}
+
+
+def test_a_stop_is_only_sent_to_what_runs_and_a_start_to_what_exited(decided: Decided) -> None:
+    sent_from = {
+        verb: {facts.observed for facts, act, _ in decided if act is Act.CALL and facts.verb is verb}
+        for verb in (Verb.STOP, Verb.START)
+    }
+
+    assert sent_from == {Verb.STOP: {Observed.RUNNING}, Verb.START: {Observed.EXITED}}
+
+
+def test_errands_are_called_once(decided: Decided) -> None:
+    for facts, act, _ in decided:
+        if facts.verb in ERRANDS and facts.called:
+            assert act is not Act.CALL, facts
+
+
+def test_a_job_of_a_machine_that_is_gone_ends(decided: Decided) -> None:
+    acts = {
+        act
+        for facts, act, _ in decided
+        if facts.observed is Observed.ABSENT and not facts.met and facts.verb is not Verb.CREATE
+    }
+
+    assert acts == {Act.SUPERSEDE}
+
+
+def test_a_job_that_yields_ends_once_it_has_settled(decided: Decided) -> None:
+    for facts, act, _ in decided:
+        if not facts.yields or (facts.met and facts.verb in WISH_VERBS):
+            continue
+        if not facts.called or (facts.verb is not Verb.CREATE and facts.observed_at in (SOON, LATE)):
+            assert act is Act.SUPERSEDE, facts
+        assert act is not Act.CALL, facts
+
+
+def test_nothing_is_judged_by_a_read_begun_before_the_call_ended(decided: Decided) -> None:
+    for facts, act, code in decided:
+        old = facts.called and facts.observed_at in (None, BEFORE) and facts.observed is not Observed.ABSENT
+        told = facts.shown or facts.provider_job in ("success", "fail") or (facts.met and facts.verb in WISH_VERBS)
+        if old and facts.verb is not Verb.CREATE and not told:
+            assert act in (Act.WAIT, Act.READ), (facts, code)
+
+
+def test_an_unclear_errand_fails_only_after_the_settle_period(decided: Decided) -> None:
+    for facts, act, code in decided:
+        if code == "unclear":
+            assert act is Act.FAIL
+            assert (facts.outcome, facts.observed_at) == ("unclear", LATE), facts
+
+
+def test_a_start_gives_up_when_its_patience_ends_and_a_read_shows_it_exited(decided: Decided) -> None:
+    failed = [facts for facts, _, code in decided if code == "start_not_shown"]
+
+    assert failed
+    assert all(facts.patience_until is not None and facts.observed_at == LATE for facts in failed)
+
+
+def test_gaps_grow_and_end() -> None:
+    for gap, longest in ((repeat_gap, LONGEST_GAP), (capacity_gap, timedelta(minutes=2))):
+        gaps = [gap(attempts) for attempts in range(1, 40)]
+        assert gaps == sorted(gaps)
+        assert gaps[0] > timedelta(0)
+        assert gaps[-1] == longest
+
+
+def test_an_edit_that_never_shows_ends_in_words() -> None:
+    facts = JobFacts(
+        verb=Verb.EDIT,
+        now=NOW,
+        called=True,
+        outcome="accepted",
+        call_ended_at=CALLED,
+        observed=Observed.RUNNING,
+        observed_at=LATE,
+    )
+
+    assert next_step(facts).act is Act.WAIT
+    later = next_step(replace(facts, now=NOW + timedelta(hours=1)))
+    assert (later.act, later.code) == (Act.FAIL, "not_shown")
