@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -21,43 +22,25 @@ ERRANDS = {Verb.RESTART, Verb.EDIT, Verb.MIGRATE, Verb.SAVE_IMAGE}
 
 def every_facts() -> list[JobFacts]:
     truths = [False, True]
-    calls: list[tuple[bool, str]] = [(False, ""), (True, "accepted"), (True, "unclear")]
-    return [
-        JobFacts(
-            verb=verb,
-            now=NOW,
-            called=called,
-            outcome=outcome,
-            call_ended_at=CALLED if called else None,
-            attempts=1 if called else 0,
-            yields=yields,
-            patience_until=patience,
-            met=met,
-            machine_known=known,
-            observed=observed,
-            observed_at=read_at,
-            shown=shown,
-            provider_job=provider_job,
-            complete_list_at=list_at,
-            settle=SETTLE,
-        )
-        for verb, (
-            called,
-            outcome,
-        ), yields, met, known, observed, read_at, shown, provider_job, list_at, patience in itertools.product(
-            VERBS,
-            calls,
-            truths,
-            truths,
-            truths,
-            Observed,
-            [None, BEFORE, SOON, LATE],
-            truths,
-            ["", "running", "success", "fail"],
-            [None, SOON, LATE],
-            [None, NOW - timedelta(minutes=1)],
-        )
-    ]
+    names_and_values: dict[str, list[Any]] = {
+        "verb": VERBS,
+        "outcome": ["", "accepted", "unclear"],
+        "yields": truths,
+        "patience_until": [None, NOW - timedelta(minutes=1)],
+        "met": truths,
+        "machine_known": truths,
+        "observed": list(Observed),
+        "observed_at": [None, BEFORE, SOON, LATE],
+        "shown": truths,
+        "provider_job": ["", "running", "success", "fail"],
+        "complete_list_at": [None, SOON, LATE],
+    }
+    rows = (dict(zip(names_and_values, row, strict=True)) for row in itertools.product(*names_and_values.values()))
+    return [JobFacts(now=NOW, settle=SETTLE, **row, **_call(row["outcome"])) for row in rows]
+
+
+def _call(outcome: str) -> dict[str, Any]:
+    return {"called": bool(outcome), "call_ended_at": CALLED if outcome else None, "attempts": 1 if outcome else 0}
 
 
 @pytest.fixture(scope="module")

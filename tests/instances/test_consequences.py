@@ -1,0 +1,101 @@
+"""What an observation means for a wish, over the whole table, against rules written apart from the code."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from instances.consequences import Meaning, Seen, consequence_of
+from instances.lifecycle import Observed, Wanted, shows
+
+READ = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+SETTLE = timedelta(seconds=60)
+LONG_AGO = READ - timedelta(hours=1)
+JUST_NOW = READ - timedelta(seconds=20)
+LATER = READ + timedelta(seconds=5)
+
+
+def table() -> list[Seen]:
+    truths = [False, True]
+    names_and_values: dict[str, list[Any]] = {
+        "wanted": ["", *Wanted.values],
+        "met": truths,
+        "observed": list(Observed),
+        "first_seen_at": [READ, LONG_AGO],
+        "job_open": truths,
+        "call_in_flight": truths,
+        "job_call_ended_at": [None, JUST_NOW, LATER],
+        "last_call_ended_at": [None, LONG_AGO, JUST_NOW],
+        "contradicted": truths,
+        "started_at": [None, READ - timedelta(seconds=10)],
+        "spot_reclaim": truths,
+    }
+    rows = (dict(zip(names_and_values, row, strict=True)) for row in itertools.product(*names_and_values.values()))
+    return [
+        Seen(read_began_at=READ, settle=SETTLE, **row)
+        for row in rows
+        if row["job_open"] or not (row["call_in_flight"] or row["job_call_ended_at"])
+    ]
+
+
+def expected(seen: Seen) -> set[Meaning]:
+    """What the rules allow."""
+    if not seen.wanted:
+        return {Meaning.NOTHING}
+    recent = seen.last_call_ended_at is not None and seen.last_call_ended_at + SETTLE > READ
+    return expected_once_met(seen, recent=recent) if seen.met else expected_before(seen, recent=recent)
+
+
+def expected_before(seen: Seen, *, recent: bool) -> set[Meaning]:
+    if seen.observed is Observed.ABSENT and seen.wanted != "deleted":
+        return {Meaning.NOTHING} if seen.job_open else {Meaning.OUTSIDE}
+    too_old = seen.call_in_flight or (seen.job_call_ended_at is not None and seen.job_call_ended_at >= READ)
+    if not shows(seen.wanted, seen.observed) or too_old:
+        return {Meaning.NOTHING}
+    return {Meaning.WAIT} if seen.contradicted and recent else {Meaning.MET}
+
+
+def expected_once_met(seen: Seen, *, recent: bool) -> set[Meaning]:
+    if seen.job_open or shows(seen.wanted, seen.observed):
+        return {Meaning.NOTHING}
+    if seen.wanted == "deleted":
+        return {Meaning.UNMET}
+    if seen.observed is Observed.ABSENT:
+        return {Meaning.OUTSIDE}
+    if (seen.wanted, seen.observed) == ("running", Observed.EXITED):
+        if seen.spot_reclaim:
+            return {Meaning.RECLAIMED}
+        return {Meaning.WAIT} if recent or seen.first_seen_at == READ else {Meaning.OUTSIDE}
+    if (seen.wanted, seen.observed) == ("stopped", Observed.RUNNING):
+        proven = (
+            seen.started_at is not None and seen.last_call_ended_at is not None and seen.started_at > seen.last_call_ended_at
+        )
+        return {Meaning.WAIT} if recent and not proven else {Meaning.OUTSIDE}
+    return {Meaning.NOTHING}
+
+
+def test_the_meaning_of_every_observation() -> None:
+    for seen in table():
+        found = consequence_of(seen)
+        assert found.meaning in expected(seen), seen
+        assert bool(found.reason) == (found.meaning is not Meaning.NOTHING), seen
+
+
+def test_started_outside_is_wanted_running_stopped_outside_is_wanted_stopped_and_gone_is_no_wish() -> None:
+    wishes = {
+        (seen.wanted, str(seen.observed), found.wanted)
+        for seen in table()
+        if (found := consequence_of(seen)).meaning is Meaning.OUTSIDE
+    }
+
+    assert wishes == {
+        ("running", "absent", ""),
+        ("stopped", "absent", ""),
+        ("running", "exited", "stopped"),
+        ("stopped", "running", "running"),
+    }
+
+
+def test_a_reclaimed_machine_is_never_taken_for_one_that_somebody_stopped() -> None:
+    for seen in table():
+        if seen.spot_reclaim and seen.observed is Observed.EXITED and seen.wanted == "running":
+            assert consequence_of(seen).meaning is not Meaning.OUTSIDE

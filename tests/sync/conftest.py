@@ -1,0 +1,13 @@
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.driving import Drive, driving
+
+
+@pytest.fixture
+def drive(db: None, settings: Any) -> Iterator[Drive]:
+    """An empty account at Novita, and the core pointed at it."""
+    with driving(settings) as one:
+        yield one
