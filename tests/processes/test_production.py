@@ -9,9 +9,9 @@ from tests.processes.valkey import Valkey
 pytestmark = pytest.mark.process
 
 
-def broker_status(product: Product) -> str:
+def status(product: Product, check: str) -> str:
     answer = product.api.get("/health")
-    return str(answer.json()["checks"]["broker"]["status"]) if answer.ok else ""
+    return str(answer.json()["checks"][check]["status"]) if answer.ok else ""
 
 
 def test_all_parts_find_each_other(product: StartProduct, simulator: StartSimulator) -> None:
@@ -28,10 +28,10 @@ def test_without_redis_the_work_goes_on_and_with_it_all_recovers(
 ) -> None:
     novita = simulator(fleet="2")
     running = product("production", simulator=novita, INSTANCE_POLL_INTERVAL="2s")
-    running.wait_for(lambda: broker_status(running) == "ok", seconds=60, what="the broker is well")
+    running.wait_for(lambda: status(running, "worker") == "ok", seconds=60, what="the worker is well")
 
     valkey.kill()
-    running.wait_for(lambda: broker_status(running) == "degraded", seconds=30, what="its absence is noticed")
+    running.wait_for(lambda: status(running, "broker") == "degraded", seconds=30, what="its absence is noticed")
     before = novita.control.calls()["last"]
     running.wait_for(lambda: novita.control.calls()["last"] >= before + 3, seconds=30, what="the account is still read")
     assert running.api.read("instances")["count"] == 2
