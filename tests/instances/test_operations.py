@@ -1,0 +1,414 @@
+"""The verbs people and rules may ask: what they write, what they refuse, and that asking twice is one job."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from instances.events import Actor, current_request_id
+from instances.lifecycle import JobState
+from instances.models import Event, Instance, Job
+from instances.operations import (
+    InstanceSpec,
+    JobOpen,
+    JobSent,
+    NameTaken,
+    OperationRefused,
+    Protected,
+    Unmanaged,
+    WrongPhase,
+    adopt,
+    cancel_job,
+    change_settings,
+    hold_reason,
+    pause_automation,
+    record_use,
+    release,
+    request_create,
+    request_delete,
+    request_edit,
+    request_migrate,
+    request_restart,
+    request_revival,
+    request_save_image,
+    request_start,
+    request_stop,
+    resume_automation,
+    retry_job,
+)
+from tests.factories import NOW, PERSON, make_account, make_instance, make_job
+
+pytestmark = pytest.mark.django_db
+RULE = Actor(kind="rule", name="auto-stop")
+LATER = NOW + timedelta(minutes=1)
+
+
+def ask(operation: Any, instance: Instance, *, actor: Actor = PERSON, **more: Any) -> Instance:
+    result: Instance = operation(instance.pk, actor=actor, reason="because", now=NOW, **more)
+    return result
+
+
+def types(instance: Instance) -> list[str]:
+    return list(Event.objects.filter(instance=instance).order_by("id").values_list("type", flat=True))
+
+
+def spec(name: str = "worker", **columns: Any) -> InstanceSpec:
+    return InstanceSpec(name=name, product_name="RTX 4090", image_url="busybox:1", **columns)
+
+
+def test_a_create_writes_wish_job_and_events_together() -> None:
+    token = current_request_id.set("request-7")
+    instance = request_create(spec(), actor=PERSON, reason="to train", now=NOW)
+    current_request_id.reset(token)
+
+    job = Job.objects.get()
+    assert (instance.wanted, instance.met_at, instance.phase) == ("running", None, "requested")
+    assert (job.verb, job.state, job.requested_by_name, job.reason) == ("create", "queued", "alice", "to train")
+    assert types(instance) == ["instance.requested", "job.create_requested"]
+    assert set(Event.objects.values_list("request_id", "actor_kind", "actor_name")) == {("request-7", "user", "alice")}
+
+
+@pytest.mark.parametrize(("mode", "local_data"), [("spot", "disposable"), ("on_demand", "precious")])
+def test_local_data_follows_the_billing_mode_unless_said(mode: str, local_data: str) -> None:
+    assert request_create(spec(billing_mode=mode), actor=PERSON, reason="", now=NOW).local_data == local_data
+    said = request_create(spec("other", billing_mode=mode, local_data="precious"), actor=PERSON, reason="", now=NOW)
+    assert said.local_data == "precious"
+
+
+def test_a_live_managed_name_is_taken_whatever_its_case() -> None:
+    request_create(spec("Worker"), actor=PERSON, reason="", now=NOW)
+
+    with pytest.raises(NameTaken) as refused:
+        request_create(spec("wORKER"), actor=PERSON, reason="", now=NOW)
+
+    assert refused.value.field == "name"
+    assert Instance.objects.count() == Job.objects.count() == 1
+
+
+def test_an_ended_instance_frees_its_name() -> None:
+    make_instance(name="worker", status="removed", wanted="deleted", machine={"absent_at": NOW})
+
+    assert request_create(spec("worker"), actor=PERSON, reason="", now=NOW).phase == "requested"
+
+
+def test_the_database_itself_allows_one_open_job() -> None:
+    instance = make_instance()
+    make_job(instance, verb="stop")
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_job(instance, verb="restart")
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "verb"),
+    [(request_stop, "running", "stop"), (request_start, "exited", "start"), (request_delete, "running", "delete")],
+)
+def test_a_wish_asked_twice_is_one_job(operation: Any, status: str, verb: str) -> None:
+    instance = make_instance(status=status)
+
+    ask(operation, instance)
+    before = types(instance)
+    ask(operation, instance)
+
+    assert [(job.verb, job.state) for job in Job.objects.all()] == [(verb, "queued")]
+    assert types(instance) == before
+
+
+@pytest.mark.parametrize(("operation", "status"), [(request_start, "running"), (request_stop, "exited")])
+def test_what_already_is_needs_no_job(operation: Any, status: str) -> None:
+    instance = make_instance(status=status)
+
+    ask(operation, instance)
+
+    assert not Job.objects.exists()
+
+
+def test_deleting_what_is_deleted_changes_nothing() -> None:
+    instance = make_instance(status="removed", wanted="deleted", machine={"absent_at": NOW})
+
+    assert ask(request_delete, instance).phase == "deleted"
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("operation", [request_start, request_stop, request_delete, request_restart, request_migrate])
+def test_what_was_not_made_here_is_left_alone(operation: Any) -> None:
+    with pytest.raises(Unmanaged):
+        ask(operation, make_instance(managed=False))
+
+
+@pytest.mark.parametrize("operation", [request_start, request_stop, request_restart, request_migrate])
+def test_what_has_ended_can_be_asked_nothing(operation: Any) -> None:
+    with pytest.raises(WrongPhase):
+        ask(operation, make_instance(status="removed", wanted="deleted", machine={"absent_at": NOW}))
+
+
+def test_a_protected_one_is_stopped_by_people_only_and_deleted_by_nobody() -> None:
+    instance = make_instance(protected=True)
+
+    with pytest.raises(Protected):
+        ask(request_stop, instance, actor=RULE)
+    with pytest.raises(Protected):
+        ask(request_delete, instance)
+    assert ask(request_stop, instance).wanted == "stopped"
+
+
+def test_a_new_wish_ends_a_job_that_was_not_sent() -> None:
+    instance = make_instance()
+    stop = make_job(instance, verb="stop")
+
+    ask(request_delete, instance)
+
+    stop.refresh_from_db()
+    assert stop.state == JobState.SUPERSEDED
+    assert Job.objects.get(state="queued").verb == "delete"
+
+
+@pytest.mark.parametrize(("state", "outcome"), [("sent", ""), ("confirming", "unclear")])
+def test_a_new_wish_waits_for_a_job_that_must_settle(state: str, outcome: str) -> None:
+    instance = make_instance()
+    stop = make_job(instance, verb="stop", state=state, called_at=NOW, call_outcome=outcome)
+
+    ask(request_start, instance)
+
+    stop.refresh_from_db()
+    instance.refresh_from_db()
+    assert (stop.is_open, stop.yields) == (True, True)
+    assert (instance.wanted, instance.met_at) == ("running", None)
+    assert Job.objects.count() == 1
+
+
+def test_a_start_after_an_accepted_stop_is_not_met_by_what_is_still_running() -> None:
+    instance = make_instance()
+    make_job(instance, verb="stop", state="confirming", called_at=NOW, call_ended_at=NOW, call_outcome="accepted")
+
+    ask(request_start, instance)
+
+    instance.refresh_from_db()
+    assert (instance.wanted, instance.met_at) == ("running", None)
+
+
+def test_a_delete_before_anything_was_created_creates_nothing() -> None:
+    instance = request_create(spec(), actor=PERSON, reason="", now=NOW)
+
+    ask(request_delete, instance)
+
+    instance.refresh_from_db()
+    assert (instance.phase, instance.wanted) == ("deleted", "deleted")
+    assert instance.ended_at is not None
+    assert [job.state for job in Job.objects.all()] == ["superseded"]
+
+
+def test_a_stop_before_anything_was_created_gives_the_create_up() -> None:
+    instance = request_create(spec(), actor=PERSON, reason="", now=NOW)
+
+    ask(request_stop, instance)
+
+    instance.refresh_from_db()
+    assert (instance.phase, instance.wanted, instance.given_up) == ("failed", "", True)
+    assert [job.state for job in Job.objects.all()] == ["superseded"]
+
+
+def test_an_errand_asked_twice_is_one_job_and_another_is_refused() -> None:
+    instance = make_instance()
+
+    ask(request_restart, instance)
+    ask(request_restart, instance)
+
+    with pytest.raises(JobOpen):
+        ask(request_edit, instance, ports=[{"port": 9000, "type": "http"}])
+    assert Job.objects.count() == 1
+
+
+def test_a_stop_supersedes_an_errand() -> None:
+    instance = make_instance()
+    ask(request_restart, instance)
+
+    ask(request_stop, instance)
+
+    assert {(job.verb, job.state) for job in Job.objects.all()} == {("restart", "superseded"), ("stop", "queued")}
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "more"),
+    [
+        (request_restart, "exited", {}),
+        (request_edit, "pulling", {"expand_rootfs_gb": 5}),
+        (request_migrate, "creating", {}),
+        (request_save_image, "starting", {"image": "a/b:c"}),
+    ],
+)
+def test_an_errand_in_the_wrong_state_is_refused(operation: Any, status: str, more: dict[str, Any]) -> None:
+    with pytest.raises(WrongPhase):
+        ask(operation, make_instance(status=status), **more)
+
+
+def test_a_machine_that_is_being_reclaimed_is_not_migrated() -> None:
+    with pytest.raises(WrongPhase):
+        ask(request_migrate, make_instance(machine={"spot_status": "notified"}))
+
+
+def test_cancelling_before_the_call_ends_the_wish() -> None:
+    instance = make_instance()
+    job = make_job(instance, verb="stop")
+
+    cancel_job(job.pk, actor=PERSON, reason="changed my mind", now=LATER)
+    cancel_job(job.pk, actor=PERSON, reason="again", now=LATER)
+
+    instance.refresh_from_db()
+    job.refresh_from_db()
+    assert (job.state, instance.wanted, instance.met) == ("cancelled", "running", True)
+    assert "instance.wish_ended" in types(instance)
+
+
+def test_cancelling_after_the_call_is_refused() -> None:
+    job = make_job(make_instance(), verb="stop", state="confirming", called_at=NOW)
+
+    with pytest.raises(JobSent):
+        cancel_job(job.pk, actor=PERSON, reason="", now=NOW)
+
+
+def test_a_failed_create_can_be_tried_again_under_its_name() -> None:
+    instance = make_instance(status="", given_up=True, wanted="", wanted_at=None, ended_at=NOW, name="worker")
+    failed = make_job_without_wish(instance, "create")
+
+    job = retry_job(failed.pk, actor=PERSON, reason="stock is back", now=LATER)
+
+    instance.refresh_from_db()
+    assert (job.verb, job.state) == ("create", "queued")
+    assert (instance.wanted, instance.given_up, instance.ended_at, instance.phase) == ("running", False, None, "requested")
+
+
+def test_a_retry_whose_name_was_taken_meanwhile_is_refused() -> None:
+    instance = make_instance(status="", given_up=True, wanted="", wanted_at=None, ended_at=NOW, name="worker")
+    failed = make_job_without_wish(instance, "create")
+    make_instance(name="worker")
+
+    with pytest.raises(NameTaken):
+        retry_job(failed.pk, actor=PERSON, reason="", now=LATER)
+
+
+def test_only_a_failed_job_is_tried_again() -> None:
+    job = make_job(make_instance(), verb="stop", state="succeeded")
+
+    with pytest.raises(WrongPhase):
+        retry_job(job.pk, actor=PERSON, reason="", now=NOW)
+
+
+def make_job_without_wish(instance: Instance, verb: str) -> Job:
+    return Job.objects.create(
+        instance=instance,
+        verb=verb,
+        state="failed",
+        requested_by_kind="user",
+        next_attempt_at=NOW,
+        created_at=NOW,
+        finished_at=NOW,
+    )
+
+
+def test_adopting_changes_nothing_at_novita_and_starts_the_clock() -> None:
+    instance = make_instance(managed=False, name="")
+
+    adopt(instance.pk, name="mine", settings={"owner": "maya"}, actor=PERSON, reason="ours", now=LATER)
+
+    instance.refresh_from_db()
+    assert (instance.name, instance.owner, instance.wanted, instance.met) == ("mine", "maya", "running", True)
+    assert (instance.auto_stop_mode, instance.local_data, instance.last_used_at) == ("observe", "precious", LATER)
+    assert not Job.objects.exists()
+
+
+def test_adopting_needs_a_free_name() -> None:
+    make_instance(name="mine")
+    stranger = make_instance(managed=False, name="x")
+
+    with pytest.raises(NameTaken):
+        adopt(stranger.pk, name="MINE", settings={}, actor=PERSON, reason="", now=NOW)
+
+
+def test_releasing_deletes_nothing_and_ends_the_wish() -> None:
+    instance = make_instance()
+
+    ask(release, instance)
+
+    instance.refresh_from_db()
+    assert (instance.managed, instance.wanted, instance.phase) == (False, "", "ready")
+    assert not Job.objects.exists()
+
+
+def test_releasing_waits_for_an_open_job() -> None:
+    instance = make_instance()
+    make_job(instance, verb="stop")
+
+    with pytest.raises(JobOpen):
+        ask(release, instance)
+
+
+def test_settings_change_with_one_event_that_names_before_and_after() -> None:
+    instance = make_instance(owner="tom")
+
+    change_settings(
+        instance.pk,
+        {"owner": "maya", "protected": False, "max_price_usd_per_hour": Decimal("0.5")},
+        actor=PERSON,
+        reason="moved",
+        now=NOW,
+    )
+    change_settings(instance.pk, {"owner": "maya"}, actor=PERSON, reason="again", now=NOW)
+
+    [event] = Event.objects.filter(type="instance.settings_changed")
+    assert (event.before, event.after) == (
+        {"owner": "tom", "max_price_usd_per_hour": None},
+        {"owner": "maya", "max_price_usd_per_hour": "0.5"},
+    )
+
+
+def test_the_last_use_only_moves_forward_and_its_first_after_ready_is_told_once() -> None:
+    instance = make_instance()
+
+    moved = [
+        record_use(instance.pk, at=at, actor=PERSON, now=at) for at in (LATER, NOW, LATER, LATER + timedelta(seconds=1))
+    ]
+
+    instance.refresh_from_db()
+    assert moved == [True, False, False, True]
+    assert instance.last_used_at == LATER + timedelta(seconds=1)
+    assert types(instance).count("instance.first_used") == 1
+
+
+def test_a_pause_holds_rules_until_its_end_and_can_be_ended() -> None:
+    make_account()
+    pause_automation(until=LATER, reason="moving house", actor=PERSON, now=NOW)
+
+    assert "moving house" in hold_reason(NOW)
+    assert hold_reason(LATER) == ""
+    resume_automation(actor=PERSON, now=NOW)
+    assert hold_reason(NOW) == ""
+    assert list(Event.objects.values_list("type", flat=True).order_by("id")) == ["automation.paused", "automation.resumed"]
+
+
+def test_a_revival_pursues_the_wish_again_and_is_refused_for_what_is_not_wanted_running() -> None:
+    taken = make_instance(status="exited", wanted="running")
+    stopped = make_instance(status="exited")
+
+    assert ask(request_revival, taken, actor=RULE).met_at is None
+    assert Job.objects.get().verb == "start"
+    with pytest.raises(WrongPhase):
+        ask(request_revival, stopped, actor=RULE)
+
+
+def test_no_secret_reaches_an_event() -> None:
+    instance = request_create(
+        spec(envs=({"key": "TOKEN", "value": "s3cret-value"},), registry_auth_id="r1"), actor=PERSON, reason="", now=NOW
+    )
+    ask(request_stop, instance)
+
+    told = str(list(Event.objects.values()))
+    assert "s3cret-value" not in told
+
+
+def test_every_refusal_has_a_code_of_its_own() -> None:
+    refusals: list[type[OperationRefused]] = [OperationRefused, *OperationRefused.__subclasses__()]
+
+    assert len({refusal.code for refusal in refusals}) == len(refusals)
