@@ -32,7 +32,7 @@ Key = TypeVar("Key")
 class Target:
     """What to ask: `type` is http or tcp. An empty `url` is a port whose address Novita has not told.
 
-    `path` "" is the path of the url; `status` None takes every HTTP status below 500.
+    `path` is looked up below the url's own path, and "" is that path itself; `status` None takes every HTTP status below 500.
     """
 
     port: int
@@ -134,7 +134,8 @@ def _secured(plain: socket.socket, parts: SplitResult, end: float) -> socket.soc
 
 def _request(target: Target, parts: SplitResult) -> bytes:
     own = parts.path + (f"?{parts.query}" if parts.query else "")
-    path = quote(target.path or own or "/", safe=_PATH_CHARACTERS)
+    named = f"{parts.path.rstrip('/')}/{target.path.removeprefix('/')}" if target.path else ""
+    path = quote(named or own or "/", safe=_PATH_CHARACTERS)
     host = parts.netloc.rpartition("@")[2].encode("idna").decode()
     lines = (
         f"GET /{path.removeprefix('/')} HTTP/1.1",

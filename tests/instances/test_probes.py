@@ -68,13 +68,14 @@ def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
     [
         ("", "", "/"),
         ("/base?x=1", "", "/base?x=1"),
-        ("/base", "/health", "/health"),
+        ("/base/?x=1", "/", "/base/"),
+        ("/base", "/health", "/base/health"),
         ("", "health?deep=1&a=b%20c", "/health?deep=1&a=b%20c"),
         ("", "/a b\r\nX-Evil: 1", "/a%20b%0D%0AX-Evil:%201"),
         ("", "/ü", "/%C3%BC"),
     ],
 )
-def test_the_path_asked_for_is_the_named_one_or_that_of_the_address(suffix: str, path: str, asked: str) -> None:
+def test_the_path_asked_for_is_that_of_the_address_and_the_named_one_below_it(suffix: str, path: str, asked: str) -> None:
     with fault_server(answer(b"")) as server:
         assert probe(http(server.url + suffix, path=path)).ok
         (seen,) = server.seen
