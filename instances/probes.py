@@ -32,7 +32,7 @@ Key = TypeVar("Key")
 class Target:
     """What to ask: `type` is http or tcp. An empty `url` is a port whose address Novita has not told.
 
-    `path` is looked up below the url's own path, and "" is that path itself; `status` None takes every HTTP status below 500.
+    `path` is looked up below the url's own path, "" is that path itself; `status` None takes every HTTP status below 500.
     """
 
     port: int
