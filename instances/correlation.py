@@ -11,7 +11,7 @@ import secrets
 ENVIRONMENT_NAME = "NOVITA_MANAGER_ID"
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _LENGTH = 16
-_SUFFIX = re.compile(rf"--([{_ALPHABET}]{{{_LENGTH}}})$")
+_SUFFIX = re.compile(rf"--([{_ALPHABET}]{{{_LENGTH}}})\Z")
 
 
 def new_correlation_id() -> str:

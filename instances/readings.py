@@ -30,7 +30,14 @@ COMPARED = (
     "started_at",
     "stopped_at",
 )
-_MAXIMUM = {"provider_name": 255, "status": 63, "status_error": 1000, "spot_status": 63, "image_url": 500}
+_MAXIMUM = {
+    "provider_name": 255,
+    "status": 63,
+    "status_error": 1000,
+    "spot_status": 63,
+    "billing_mode": 20,
+    "image_url": 500,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
