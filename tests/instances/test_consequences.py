@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from instances.consequences import Meaning, Seen, consequence_of
-from instances.lifecycle import Observed, Wanted, shows
+from instances.lifecycle import Observed, Wanted, shows, wish_shown_by
 
 READ = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SETTLE = timedelta(seconds=60)
@@ -39,8 +39,9 @@ def table() -> list[Seen]:
 
 def expected(seen: Seen) -> set[Meaning]:
     """What the rules allow."""
-    if not seen.wanted:
-        return {Meaning.NOTHING}
+    if not seen.wanted:  # one of ours that nothing is wanted of any more, and that lives all the same, is taken over
+        lives = bool(wish_shown_by(seen.observed)) and seen.observed is not Observed.UNKNOWN
+        return {Meaning.OUTSIDE} if lives and not seen.job_open else {Meaning.NOTHING}
     recent = seen.last_call_ended_at is not None and seen.last_call_ended_at + SETTLE > READ
     return expected_once_met(seen, recent=recent) if seen.met else expected_before(seen, recent=recent)
 
@@ -69,7 +70,8 @@ def expected_once_met(seen: Seen, *, recent: bool) -> set[Meaning]:
         proven = (
             seen.started_at is not None and seen.last_call_ended_at is not None and seen.started_at > seen.last_call_ended_at
         )
-        return {Meaning.WAIT} if recent and not proven else {Meaning.OUTSIDE}
+        unsure = recent or seen.first_seen_at == READ
+        return {Meaning.WAIT} if unsure and not proven else {Meaning.OUTSIDE}
     return {Meaning.NOTHING}
 
 
@@ -84,7 +86,7 @@ def test_started_outside_is_wanted_running_stopped_outside_is_wanted_stopped_and
     wishes = {
         (seen.wanted, str(seen.observed), found.wanted)
         for seen in table()
-        if (found := consequence_of(seen)).meaning is Meaning.OUTSIDE
+        if (found := consequence_of(seen)).meaning is Meaning.OUTSIDE and seen.wanted
     }
 
     assert wishes == {
