@@ -4,6 +4,7 @@ Tests run on SQLite, with nothing of the person's own environment and with a dat
 `--database=postgres` runs the same tests on a PostgreSQL that is started for them.
 """
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -50,13 +51,6 @@ OURS = (
 )
 
 
-class Run:
-    """What this run of pytest made and has to take away."""
-
-    folder: Path | None = None
-    postgres: Postgres | None = None
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--database", choices=("sqlite", "postgres"), default="sqlite", help="where tests that use the database run"
@@ -69,13 +63,6 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     if "PYTEST_XDIST_WORKER" not in os.environ:
         _prepare(early_config.known_args_namespace.database)
     return (yield)
-
-
-def pytest_unconfigure() -> None:
-    if Run.postgres is not None:
-        Run.postgres.stop()
-    if Run.folder is not None:
-        shutil.rmtree(Run.folder, ignore_errors=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -101,16 +88,18 @@ def _prepare(database: str) -> None:
     kept = clean(dict(os.environ))
     for name in set(os.environ) - set(kept):
         del os.environ[name]
-    Run.folder = Path(tempfile.mkdtemp(prefix="nm-tests-"))
+    folder = tempfile.mkdtemp(prefix="nm-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ.update(
         {
             "ENVIRONMENT": "test",
-            "DATA_DIR": str(Run.folder),
+            "DATA_DIR": folder,
             "NOVITA_REQUESTS_PER_MINUTE": "100000",
             "LOG_LEVEL": "WARNING",
         }
     )
     Path("static-collected").mkdir(exist_ok=True)  # WhiteNoise warns where it is missing
     if database == "postgres":
-        Run.postgres = Postgres.start()
-        os.environ["DATABASE_URL"] = Run.postgres.url("postgres")
+        server = Postgres.start()
+        atexit.register(server.stop)
+        os.environ["DATABASE_URL"] = server.url("postgres")
