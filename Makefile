@@ -23,7 +23,7 @@ run: $(RUNTIME)
 
 # The fast tests share two processes; those that start the real product have the machine for themselves, afterwards.
 test: $(DEVELOPMENT)
-	@rm -rf test-results && mkdir -p test-results
+	@mkdir -p var && rm -f var/tests-left-out.txt
 	@status=0; \
 	$(BIN)/python -m pytest -p tests.environment -n 2 -m "not process" $(TEST_FLAGS) || status=1; \
 	$(BIN)/python -m pytest -p tests.environment -m process $(TEST_FLAGS) || status=1; \

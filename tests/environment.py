@@ -15,7 +15,7 @@ import pytest
 
 from tests.processes.postgres import Postgres
 
-LEFT_OUT = Path("test-results/left-out.txt")
+LEFT_OUT = Path("var/tests-left-out.txt")
 # Names, and beginnings of names, that the settings read.
 OURS = (
     "ALLOWED_HOSTS",
