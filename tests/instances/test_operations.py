@@ -210,17 +210,6 @@ def test_a_stop_before_anything_was_created_gives_the_create_up() -> None:
     assert [job.state for job in Job.objects.all()] == ["superseded"]
 
 
-def test_an_errand_asked_twice_is_one_job_and_another_is_refused() -> None:
-    instance = make_instance()
-
-    ask(request_restart, instance)
-    ask(request_restart, instance)
-
-    with pytest.raises(JobOpen):
-        ask(request_edit, instance, ports=[{"port": 9000, "type": "http"}])
-    assert Job.objects.count() == 1
-
-
 def test_a_stop_supersedes_an_errand() -> None:
     instance = make_instance()
     ask(request_restart, instance)
@@ -396,16 +385,6 @@ def test_a_revival_pursues_the_wish_again_and_is_refused_for_what_is_not_wanted_
     assert Job.objects.get().verb == "start"
     with pytest.raises(WrongPhase):
         ask(request_revival, stopped, actor=RULE)
-
-
-def test_no_secret_reaches_an_event() -> None:
-    instance = request_create(
-        spec(envs=({"key": "TOKEN", "value": "s3cret-value"},), registry_auth_id="r1"), actor=PERSON, reason="", now=NOW
-    )
-    ask(request_stop, instance)
-
-    told = str(list(Event.objects.values()))
-    assert "s3cret-value" not in told
 
 
 def test_every_refusal_has_a_code_of_its_own() -> None:
