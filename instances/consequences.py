@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from instances.lifecycle import Observed, Wanted, shows
+from instances.lifecycle import Observed, Wanted, shows, wish_shown_by
 
 
 class Meaning(StrEnum):
@@ -24,8 +24,10 @@ class Meaning(StrEnum):
 class Seen:
     """`read_began_at` is when the read began; `first_seen_at` when a read first showed this status.
 
-    `call_in_flight`: a call of the open job has no end yet. `last_call_ended_at`: of any job of the instance.
-    `contradicted`: a call for the opposite was made and never settled. `started_at` is Novita's own time of the last start.
+    `call_in_flight`: a call of the open job has no end yet. `last_call_ended_at`: of any job of the instance, and
+    `start_call_ended_at` of one that may make it run. `stop_sent`: the open job is a stop that Novita was asked for.
+    `contradicted`: a call for something else was made last and never settled. `started_at` is Novita's own time of the
+    last start.
     """
 
     wanted: str
@@ -33,10 +35,13 @@ class Seen:
     observed: Observed
     read_began_at: datetime
     first_seen_at: datetime
+    managed: bool = True
     job_open: bool = False
+    stop_sent: bool = False
     call_in_flight: bool = False
     job_call_ended_at: datetime | None = None
     last_call_ended_at: datetime | None = None
+    start_call_ended_at: datetime | None = None
     contradicted: bool = False
     started_at: datetime | None = None
     spot_reclaim: bool = False
@@ -55,17 +60,33 @@ _NOTHING = Consequence(meaning=Meaning.NOTHING)
 
 def consequence_of(seen: Seen) -> Consequence:
     if not seen.wanted:
-        return _NOTHING
+        return _of_wishless(seen)
     return _of_met(seen) if seen.met else _of_unmet(seen)
+
+
+def _of_wishless(seen: Seen) -> Consequence:
+    """One of ours that had ended, or was given up, and turns up at Novita after all."""
+    wanted = wish_shown_by(seen.observed)
+    if not seen.managed or seen.job_open or not wanted or seen.observed is Observed.UNKNOWN:
+        return _NOTHING
+    return Consequence(
+        meaning=Meaning.OUTSIDE,
+        wanted=wanted,
+        reason=f"Novita shows it {seen.observed}, though nothing is wanted of it here: what is observed is wanted",
+    )
 
 
 def _of_unmet(seen: Seen) -> Consequence:
     if not shows(seen.wanted, seen.observed):
-        return _gone(seen) if seen.observed is Observed.ABSENT and not seen.job_open else _NOTHING
+        if seen.observed is Observed.ABSENT and not seen.job_open:
+            return _gone()
+        if seen.wanted == Wanted.STOPPED and seen.stop_sent and not seen.call_in_flight and _started_outside(seen):
+            return _started_by_somebody()
+        return _NOTHING
     if seen.call_in_flight or (seen.job_call_ended_at and seen.read_began_at <= seen.job_call_ended_at):
         return _NOTHING
     if seen.contradicted and _within_settle(seen):
-        return Consequence(meaning=Meaning.WAIT, reason="an earlier call for the opposite may still take effect")
+        return Consequence(meaning=Meaning.WAIT, reason="an earlier call for something else may still take effect")
     return Consequence(meaning=Meaning.MET, reason=f"Novita shows it {seen.observed}")
 
 
@@ -75,7 +96,7 @@ def _of_met(seen: Seen) -> Consequence:
     if seen.wanted == Wanted.DELETED:
         return Consequence(meaning=Meaning.UNMET, reason="it came back at Novita after it was deleted")
     if seen.observed is Observed.ABSENT:
-        return _gone(seen)
+        return _gone()
     if seen.wanted == Wanted.RUNNING and seen.observed is Observed.EXITED:
         return _exited(seen)
     if seen.wanted == Wanted.STOPPED and seen.observed is Observed.RUNNING:
@@ -83,8 +104,12 @@ def _of_met(seen: Seen) -> Consequence:
     return _NOTHING
 
 
-def _gone(seen: Seen) -> Consequence:
+def _gone() -> Consequence:
     return Consequence(meaning=Meaning.OUTSIDE, reason="it is gone from Novita though nobody here deleted it")
+
+
+def _started_by_somebody() -> Consequence:
+    return Consequence(meaning=Meaning.OUTSIDE, wanted=Wanted.RUNNING, reason="it was started at Novita")
 
 
 def _exited(seen: Seen) -> Consequence:
@@ -102,12 +127,22 @@ def _exited(seen: Seen) -> Consequence:
 
 
 def _started(seen: Seen) -> Consequence:
-    proven = (
-        seen.started_at is not None and seen.last_call_ended_at is not None and seen.started_at > seen.last_call_ended_at
-    )
-    if not proven and _within_settle(seen):
+    if _started_outside(seen):
+        return _started_by_somebody()
+    if seen.started_at and seen.start_call_ended_at and seen.started_at > seen.start_call_ended_at:
+        return Consequence(meaning=Meaning.UNMET, reason="an earlier call of ours started it after all")
+    if _within_settle(seen):
         return Consequence(meaning=Meaning.WAIT, reason="a call of ours may be the cause")
-    return Consequence(meaning=Meaning.OUTSIDE, wanted=Wanted.RUNNING, reason="it was started at Novita")
+    if seen.read_began_at <= seen.first_seen_at:
+        return Consequence(meaning=Meaning.WAIT, reason="a second read must show that it runs")
+    return _started_by_somebody()
+
+
+def _started_outside(seen: Seen) -> bool:
+    """Whether Novita's own time proves a start that no call of ours explains."""
+    if seen.started_at is None or seen.last_call_ended_at is None or seen.started_at <= seen.last_call_ended_at:
+        return False
+    return seen.start_call_ended_at is None or seen.started_at > seen.start_call_ended_at + seen.settle
 
 
 def _within_settle(seen: Seen) -> bool:

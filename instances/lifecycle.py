@@ -141,6 +141,7 @@ BILLED = frozenset(
     }
 )
 MOVING = frozenset(set(Observed) - {Observed.NOTHING, Observed.RUNNING, Observed.EXITED, Observed.ABSENT, Observed.UNKNOWN})
+MOVING_STATUSES = tuple(word for word, observed in _OBSERVED.items() if observed in MOVING)  # lower-cased
 
 
 def observed_of(status: str, *, absent: bool = False) -> Observed:

@@ -7,18 +7,21 @@ from instances.lifecycle import BILLED, Observed
 from instances.models import Machine, Offer, RunningInterval
 from instances.models.machine import interval_usd
 
+_GOES_ON = (Observed.UNKNOWN, Observed.MIGRATING, Observed.REMOVING)
 METER_COLUMNS = ("metered_usd", "billed_since", "billed_price_usd_per_hour")
 
 
 def follow(machine: Machine, observed: Observed, *, read_began_at: datetime) -> None:
     """Open or close the machine's interval in memory and in its table; the caller saves METER_COLUMNS.
 
-    Novita's own times of start and stop bound an interval where they are plausible, else the time of the read. An
-    unfamiliar status changes nothing: the meter goes on as it was.
+    Novita's own times of start and stop bound an interval where they are plausible, else the time of the read. A move, a
+    removal and an unfamiliar status change nothing: the meter goes on as it was.
     """
-    if observed is Observed.UNKNOWN:
+    if observed in _GOES_ON:
         return
     billed = observed in BILLED
+    if billed and _stopped_unseen(machine, observed, read_began_at):
+        _close(machine, _end(machine, read_began_at))
     if billed and machine.billed_since is None:
         _open(machine, _start(machine, observed, read_began_at))
     elif not billed and machine.billed_since is not None:
@@ -49,12 +52,22 @@ def _close(machine: Machine, at: datetime) -> None:
     machine.billed_since = machine.billed_price_usd_per_hour = None
 
 
+def _stopped_unseen(machine: Machine, observed: Observed, read_began_at: datetime) -> bool:
+    """Whether Novita's own times tell of a stop and a start since, both between two reads."""
+    since, stopped, started = machine.billed_since, machine.stopped_at, machine.started_at
+    if observed is not Observed.RUNNING or since is None or stopped is None or started is None:
+        return False
+    return since < stopped <= started <= read_began_at
+
+
 def _start(machine: Machine, observed: Observed, read_began_at: datetime) -> datetime:
     last = RunningInterval.objects.filter(machine=machine).order_by("-id").first()
     earliest = last.ended_at if last and last.ended_at else None
     told = machine.started_at
     if told is None or told > read_began_at or observed is Observed.PULLING:
         return read_began_at
+    if machine.stopped_at is not None and machine.stopped_at > told:
+        return read_began_at  # the start before the one that is under way
     return told if earliest is None or told >= earliest else read_began_at
 
 

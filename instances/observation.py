@@ -5,7 +5,9 @@ the caller's transaction, which must have begun with `locked_account()`: it keep
 a complete list can vouch for every row it left unchanged.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 
@@ -13,7 +15,7 @@ from instances import health_checks, meter
 from instances.alarms import clear_alarm, raise_alarm
 from instances.consequences import Consequence, Meaning, Seen, consequence_of
 from instances.events import OUTSIDE, SYSTEM, record
-from instances.lifecycle import MOVING, WISH_VERBS, JobState, Observed, Verb, observed_of
+from instances.lifecycle import MOVING, WISH_VERBS, JobState, Observed, Verb, Wanted, observed_of
 from instances.models import Instance, Job, Machine, ProviderAccount
 from instances.novita.types import InstanceDetail
 from instances.operations.jobs import derive_job, end_job, write_wish
@@ -62,7 +64,7 @@ def observe(
     machine.observed_at = began_at
     _note_presence(machine, seen, began_at=began_at, now=now)
     if seen is not before or machine.status_since is None:
-        _note_move(machine, seen, began_at=began_at)
+        _note_move(machine, seen, before, began_at=began_at)
     meter.follow(machine, machine.observed, read_began_at=began_at)
     machine.save(update_fields=_WRITTEN)
     _after(machine, before, began_at=began_at, now=now)
@@ -95,17 +97,36 @@ def observe_missing(machine: Machine, *, list_began_at: datetime) -> None:
         machine.save(update_fields=["missing_since"])
 
 
-def observe_not_found(machine: Machine, *, began_at: datetime, now: datetime) -> bool:
-    """Novita did not find it by id. Together with a complete list that lacks it, that proves it absent."""
+def observe_not_found(machine: Machine, *, began_at: datetime, now: datetime, account: ProviderAccount | None) -> bool:
+    """Novita did not find it by id. Together with a complete list that lacks it, that proves it absent.
+
+    Not while the account is frozen, nor within the settle period of a call of ours that may have moved it.
+    """
     if machine.missing_since is None or (machine.observed_at is not None and began_at < machine.observed_at):
+        return False
+    called_at = calls_that_move([machine.instance_id]).get(machine.instance_id)
+    if (account and account.frozen_since) or (called_at is not None and began_at < called_at + settings.SETTLE_PERIOD):
         return False
     before = machine.observed
     machine.absent_at = machine.observed_at = began_at
-    _note_move(machine, Observed.ABSENT, began_at=began_at)
+    _note_move(machine, Observed.ABSENT, before, began_at=began_at)
+    clear_alarm("surplus_machine", machine.novita_id or "", now=now)
     meter.follow(machine, Observed.ABSENT, read_began_at=began_at)
     machine.save(update_fields=_WRITTEN)
     _after(machine, before, began_at=began_at, now=now)
     return True
+
+
+def calls_that_move(instance_ids: Collection[UUID]) -> dict[UUID, datetime]:
+    """When the last call ended, for those whose last call was a create, start or migrate: absence proves nothing then."""
+    last: dict[UUID, Job] = {}
+    for job in Job.objects.filter(instance_id__in=instance_ids).exclude(called_at=None).order_by("called_at"):
+        last[job.instance_id] = job
+    return {
+        key: job.call_ended_at or job.called_at
+        for key, job in last.items()
+        if job.verb in (Verb.CREATE, Verb.START, Verb.MIGRATE) and job.called_at
+    }
 
 
 def resolve_attempt(machine: Machine, novita_id: str, *, now: datetime, how: str) -> bool:
@@ -173,16 +194,30 @@ def _note_presence(machine: Machine, seen: Observed, *, began_at: datetime, now:
         machine.absent_at = None
 
 
-def _note_move(machine: Machine, seen: Observed, *, began_at: datetime) -> None:
+def _note_move(machine: Machine, seen: Observed, before: Observed, *, began_at: datetime) -> None:
     machine.status_since = began_at
+    if seen is Observed.UNKNOWN:
+        return  # an unfamiliar word ends nothing
     if seen is Observed.RUNNING:
-        machine.running_since, machine.details_due = began_at, True
+        machine.details_due = True
+        if not _same_run(machine, before):
+            machine.running_since = began_at
     elif seen is Observed.EXITED:
         machine.details_due = True
     elif seen not in MOVING:
         machine.details_due = False
     if seen is not Observed.RUNNING:
         machine.endpoints, machine.connection = [], None
+
+
+def _same_run(machine: Machine, before: Observed) -> bool:
+    """Whether it runs on after words nobody knew: neither its stop nor another start was told in between."""
+    since = machine.running_since
+    if before is not Observed.UNKNOWN or since is None:
+        return False
+    if machine.billed_since is None or machine.billed_since > since:
+        return False
+    return not any(told is not None and told > since for told in (machine.started_at, machine.stopped_at))
 
 
 def _locked_instance(machine: Machine) -> Instance:
@@ -196,13 +231,14 @@ def _after(machine: Machine, before: Observed, *, began_at: datetime, now: datet
         return
     instance.machine = machine
     if before is not machine.observed:
-        _tell_move(instance, machine, before, now)
+        _tell_move(instance, machine, before, began_at, now)
     job = current_job(instance)
     consequence = consequence_of(_seen(instance, machine, job, began_at))
     _apply(instance, consequence, began_at=began_at, now=now)
     if consequence.meaning is Meaning.MET and job is not None and WISH_VERBS.get(Verb(job.verb)) == instance.wanted:
         end_job(job, JobState.SUCCEEDED, now=now, instance=instance, actor=SYSTEM, reason=consequence.reason)
-        clear_alarm("unconfirmed", str(instance.pk), now=now)
+    elif consequence.meaning is Meaning.OUTSIDE and job is not None:
+        end_job(job, JobState.SUPERSEDED, now=now, instance=instance, actor=OUTSIDE, reason=consequence.reason)
     elif job is None:
         derive_job(instance, now=now)
     elif job.was_called:
@@ -212,8 +248,10 @@ def _after(machine: Machine, before: Observed, *, began_at: datetime, now: datet
     refresh_phase(instance, now=now)
 
 
-def _tell_move(instance: Instance, machine: Machine, before: Observed, now: datetime) -> None:
+def _tell_move(instance: Instance, machine: Machine, before: Observed, began_at: datetime, now: datetime) -> None:
     if machine.observed is Observed.RUNNING:
+        if machine.running_since != began_at:
+            return  # the same run goes on
         health_checks.await_endpoints(instance)
         record(
             "instance.running",
@@ -224,7 +262,7 @@ def _tell_move(instance: Instance, machine: Machine, before: Observed, now: date
             before={"status": str(before)},
             after={"novita_id": machine.novita_id, "region": machine.region, "price_usd_per_hour": _money(machine)},
         )
-    elif before is Observed.RUNNING:
+    elif machine.observed is not Observed.UNKNOWN and before in (Observed.RUNNING, Observed.UNKNOWN):
         health_checks.end_checks(instance)
 
 
@@ -232,25 +270,36 @@ def _money(machine: Machine) -> str | None:
     return None if machine.price_usd_per_hour is None else str(machine.price_usd_per_hour)
 
 
+_STARTERS = (Verb.CREATE, Verb.START, Verb.RESTART, Verb.MIGRATE)
+
+
 def _seen(instance: Instance, machine: Machine, job: Job | None, began_at: datetime) -> Seen:
-    calls = instance.jobs.exclude(called_at=None).order_by("-called_at")
-    last = calls.first()
-    undone = last is not None and last.state in ("superseded", "cancelled") and last.verb != (job.verb if job else "")
+    called = instance.jobs.exclude(called_at=None).order_by("-called_at")
+    last = called.first()
+    starter = last if last is None or last.verb in _STARTERS else called.filter(verb__in=_STARTERS).first()
+    settled = last is None or last.state in (JobState.SUCCEEDED, JobState.FAILED)
     return Seen(
         wanted=instance.wanted,
         met=instance.met,
         observed=machine.observed,
         read_began_at=began_at,
         first_seen_at=machine.status_since or began_at,
+        managed=instance.managed,
         job_open=job is not None,
+        stop_sent=bool(job and job.was_called and job.verb == Verb.STOP),
         call_in_flight=bool(job and job.was_called and job.call_ended_at is None),
         job_call_ended_at=job.call_ended_at if job else None,
-        last_call_ended_at=(last.call_ended_at or last.called_at) if last else None,
-        contradicted=undone,
+        last_call_ended_at=_call_end(last),
+        start_call_ended_at=_call_end(starter),
+        contradicted=not settled and last is not None and WISH_VERBS.get(Verb(last.verb)) != instance.wanted,
         started_at=machine.started_at,
         spot_reclaim=is_reclaimed(machine),
         settle=settings.SETTLE_PERIOD,
     )
+
+
+def _call_end(job: Job | None) -> datetime | None:
+    return (job.call_ended_at or job.called_at) if job else None
 
 
 def is_reclaimed(machine: Machine) -> bool:
@@ -262,12 +311,13 @@ def is_reclaimed(machine: Machine) -> bool:
 
 def _apply(instance: Instance, consequence: Consequence, *, began_at: datetime, now: datetime) -> None:
     if consequence.meaning is Meaning.MET:
-        instance.met_at = began_at
-        instance.save(update_fields=["met_at"])
+        instance.met_at, instance.failure = began_at, ""
+        instance.save(update_fields=["met_at", "failure"])
     elif consequence.meaning is Meaning.UNMET:
-        instance.met_at, instance.ended_at = None, None
-        instance.save(update_fields=["met_at", "ended_at"])
-        record("instance.reappeared", at=now, actor=SYSTEM, instance=instance, reason=consequence.reason)
+        instance.met_at = None
+        instance.save(update_fields=["met_at"])
+        type_ = "instance.reappeared" if instance.wanted == Wanted.DELETED else "instance.started_late"
+        record(type_, at=now, actor=SYSTEM, instance=instance, reason=consequence.reason)
     elif consequence.meaning is Meaning.OUTSIDE:
         _changed_outside(instance, consequence, now)
     elif consequence.meaning is Meaning.RECLAIMED and instance.phase not in ("reclaiming", "stopped"):
@@ -276,7 +326,7 @@ def _apply(instance: Instance, consequence: Consequence, *, began_at: datetime, 
 
 def _changed_outside(instance: Instance, consequence: Consequence, now: datetime) -> None:
     before = instance.wanted
-    write_wish(instance, consequence.wanted, actor=OUTSIDE, reason=consequence.reason, now=now, met_at=now)
+    write_wish(instance, consequence.wanted, actor=OUTSIDE, reason=consequence.reason, now=now, met_at=now, failure="")
     record(
         "instance.changed_outside",
         at=now,

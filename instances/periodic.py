@@ -7,6 +7,7 @@ its lease can tell.
 import os
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -55,6 +56,15 @@ def claim(name: str, *, every: timedelta, lease: timedelta, now: datetime, force
 def renew(held: Claim, *, now: datetime) -> bool:
     """Extend the lease; False when somebody else holds it by now."""
     return bool(PeriodicWork.objects.filter(name=held.name, fence=held.fence).update(lease_until=now + held.lease))
+
+
+def renewing(held: Claim, clock: Callable[[], datetime]) -> Callable[[int], None]:
+    """What to call after each piece of a long work, with its number, so that the lease does not end in between."""
+
+    def keep(_: int) -> None:
+        renew(held, now=clock())
+
+    return keep
 
 
 def holds(held: Claim) -> bool:

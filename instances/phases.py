@@ -25,6 +25,7 @@ _STAGES = {
 }
 
 _COLUMNS = (
+    "name",
     "phase",
     "phase_reason",
     "phase_since",
@@ -49,7 +50,6 @@ def refresh_phase(instance: Instance, *, now: datetime, actor: Actor = SYSTEM, r
     instance.phase_reason = why[:1000]
     if changed or instance.phase_since is None:
         previous, instance.phase, instance.phase_since = instance.phase, phase, now
-        instance.ended_at = now if _has_ended(instance) else None
         if changed:
             record(
                 _event_type(previous, phase),
@@ -61,6 +61,7 @@ def refresh_phase(instance: Instance, *, now: datetime, actor: Actor = SYSTEM, r
                 before={"phase": previous},
                 after={"phase": str(phase)},
             )
+    _move_end(instance, now)
     instance.next_job_action = _next_action(job)
     touched = [name for name in _COLUMNS if getattr(instance, name) != before[name]]
     if touched:
@@ -102,6 +103,28 @@ def facts_of(instance: Instance, job: Job | None) -> PhaseFacts:
         reclaim_at=machine.reclaim_at if machine else None,
         price_text=f"at ${price.normalize():f} per hour" if price else "",
     )
+
+
+def _move_end(instance: Instance, now: datetime) -> None:
+    """Note the end, or that it is back after all. Where another one took its name meanwhile, it gets a longer one."""
+    ended = _has_ended(instance)
+    if ended == (instance.ended_at is not None):
+        return
+    instance.ended_at = now if ended else None
+    if ended or not instance.managed:
+        return
+    others = Instance.objects.managed().not_ended().filter(name__iexact=instance.name).exclude(pk=instance.pk)
+    if others.exists():
+        before, instance.name = instance.name, f"{instance.name[:200]}-{instance.pk.hex[:8]}"
+        record(
+            "instance.renamed",
+            at=now,
+            actor=SYSTEM,
+            instance=instance,
+            reason="it is back, and another instance has its name by now",
+            before={"name": before},
+            after={"name": instance.name},
+        )
 
 
 def _has_ended(instance: Instance) -> bool:

@@ -30,11 +30,15 @@ def verify_account() -> None:
         )
 
 
-def judge_key(account: ProviderAccount, found: Plan, listed: InstanceList, *, now: datetime) -> None:
-    """A new key under which none of our live machines is seen starts frozen; the first known one seen lifts it."""
+def judge_key(account: ProviderAccount, found: Plan, listed: InstanceList, *, now: datetime) -> bool:
+    """A new key under which none of our live machines is seen starts frozen; the first known one seen lifts it.
+
+    True where it was frozen or thawed just now, so that the plan has to be made again.
+    """
     fingerprint = _fingerprint()
-    if account.key_fingerprint == fingerprint and account.frozen_since is None:
-        return
+    was_frozen = account.frozen_since is not None
+    if account.key_fingerprint == fingerprint and not was_frozen:
+        return False
     live = Machine.objects.known().count()
     if found.known_seen or not live:
         _thaw(account, fingerprint, now=now, reason="a known machine is seen again" if live else "no machine was known")
@@ -50,6 +54,7 @@ def judge_key(account: ProviderAccount, found: Plan, listed: InstanceList, *, no
             remedy="Set NOVITA_API_KEY to a key of the account this database belongs to, or delete the old records by hand",
             now=now,
         )
+    return was_frozen != (account.frozen_since is not None)
 
 
 def note_list(found: Plan, listed: InstanceList, *, now: datetime) -> None:

@@ -1,8 +1,9 @@
 """One list of Novita's, compared and taken over. Poll, watch, start-up and a person's sync are the same code."""
 
+import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from instances.lifecycle import Wanted
 from instances.models import Machine, ProviderAccount
 from instances.novita.client import Novita
 from instances.novita.types import InstanceList
-from instances.observation import effective_observed_at, locked_account
+from instances.observation import calls_that_move, effective_observed_at, locked_account
 from instances.readings import COMPARED, Reading, reading_of
 from sync.account import first_contact, judge_key, note_list
 from sync.apply import apply
@@ -49,10 +50,19 @@ class Result:
 
 
 def run_list(
-    client: Novita, *, trigger: str, actor: Actor = SYSTEM, dry_run: bool = False, now: datetime | None = None
+    client: Novita,
+    *,
+    trigger: str,
+    actor: Actor = SYSTEM,
+    dry_run: bool = False,
+    now: datetime | None = None,
+    on_page: Callable[[int], None] | None = None,
 ) -> Result:
-    """List, plan, and unless `dry_run` apply. Raises NovitaError where nothing could be listed."""
-    listed = client.list_instances()
+    """List, plan, and unless `dry_run` apply. Raises NovitaError where nothing could be listed.
+
+    `on_page` hears of each page: whoever holds a lease renews it there.
+    """
+    listed = client.list_instances(on_page=on_page)
     started_at = now or listed.began_at
     readings = tuple(reading_of(remote) for remote in listed.instances)
     if dry_run:
@@ -132,7 +142,7 @@ def _dry_plan(listed: InstanceList, readings: tuple[Reading, ...]) -> Plan:
 
 def _plan(listed: InstanceList, readings: tuple[Reading, ...], account: ProviderAccount | None) -> Plan:
     return plan(
-        known_machines(account, readings),
+        _with_calls(known_machines(account, readings), readings),
         readings,
         complete=listed.complete,
         began_at=listed.began_at,
@@ -140,6 +150,14 @@ def _plan(listed: InstanceList, readings: tuple[Reading, ...], account: Provider
         believed_suspicion=account.suspicion if account else "",
         frozen=bool(account and account.frozen_since),
     )
+
+
+def _with_calls(rows: list[Known], readings: tuple[Reading, ...]) -> list[Known]:
+    """The rows, and of those the list lacks, when a call of ours ended that may explain it."""
+    seen = {reading.novita_id for reading in readings}
+    lacking = {uuid.UUID(row.instance_id) for row in rows if row.novita_id not in seen and not row.absent}
+    calls = calls_that_move(lacking) if lacking else {}
+    return [replace(row, moved_at=calls.get(uuid.UUID(row.instance_id))) for row in rows] if calls else rows
 
 
 def _take_over(listed: InstanceList, readings: tuple[Reading, ...]) -> tuple[Change, ...]:
@@ -153,8 +171,8 @@ def _take_over(listed: InstanceList, readings: tuple[Reading, ...]) -> tuple[Cha
             if account is not None and account.complete_list_at and account.complete_list_at > listed.began_at:
                 return tuple(done)  # a newer list was taken over meanwhile
             found = _plan(listed, readings, account)
-            if account is not None:
-                judge_key(account, found, listed, now=now)
+            if account is not None and judge_key(account, found, listed, now=now):
+                found = _plan(listed, readings, account)  # under a frozen account nothing is missing
             left = [change for change in found.changes if change.novita_id not in applied]
             batch = left[:BATCH]
             apply(batch, began_at=listed.began_at, now=now, account=account)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from instances.events import Actor
 from instances.novita.client import Novita
 from instances.novita.errors import NovitaError
-from instances.periodic import claim, finish
+from instances.periodic import claim, finish, renewing
 from instances.provider import novita
 from sync.listing import Result, run_list
 from sync.watch import LEASE, poll_interval
@@ -29,7 +29,7 @@ def sync_now(*, actor: Actor, dry_run: bool, client: Novita | None = None) -> Re
     if held is None:
         raise ListRunning(WAIT_MESSAGE)
     try:
-        result = run_list(client, trigger="person", actor=actor)
+        result = run_list(client, trigger="person", actor=actor, on_page=renewing(held, timezone.now))
     except NovitaError as error:
         finish(held, now=timezone.now(), ok=False, detail=f"{error.code}: {error.message}")
         raise

@@ -14,7 +14,9 @@ from instances.readings import Reading
 class Known:
     """One machine row. `values` are its observed columns; `unsettled`: its wish and what is observed differ.
 
-    `called_at` is when its create was sent; `ours_to_end`: we asked for its deletion, so that its absence is expected.
+    `called_at` is when its create was sent; `moved_at` when the last call ended, where that was a create, start or
+    migrate: for the settle period after it absence proves nothing. `ours_to_end`: we asked for its deletion, so that its
+    absence is expected.
     """
 
     machine_id: int
@@ -24,6 +26,7 @@ class Known:
     values: dict[str, Any]
     observed_at: datetime | None = None
     called_at: datetime | None = None
+    moved_at: datetime | None = None
     missing: bool = False
     absent: bool = False
     unsettled: bool = False
@@ -135,6 +138,7 @@ def _is_lacking(row: Known, seen_ids: set[str], began_at: datetime, settle: time
     if row.novita_id is None or row.absent or row.novita_id in seen_ids:
         return False
     young = row.called_at is not None and row.observed_at is None and began_at < row.called_at + settle
+    young = young or (row.moved_at is not None and began_at < row.moved_at + settle)
     newer = row.observed_at is not None and row.observed_at >= began_at
     return not young and not newer
 

@@ -6,17 +6,18 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Lower
 from django.utils import timezone
 
-from instances.lifecycle import OPEN_STATES, Observed, observed_of
+from instances.lifecycle import MOVING_STATUSES, OPEN_STATES, Observed, observed_of
 from instances.models import Instance, Machine, PeriodicWork, ProviderAccount
 from instances.novita.client import Novita
 from instances.novita.endpoints import PAGE_SIZE
 from instances.novita.errors import NotFound, NovitaError
 from instances.novita.pace import Rank
 from instances.observation import locked_account, observe, observe_details, observe_not_found
-from instances.periodic import Claim, bring_forward, claim, finish
+from instances.periodic import Claim, bring_forward, claim, finish, renewing
 from instances.provider import novita
 from instances.readings import reading_of
 from sync.listing import run_list
@@ -27,7 +28,6 @@ WATCH_INTERVAL = timedelta(seconds=5)
 LEASE = timedelta(minutes=2)
 READS_A_ROUND = 20
 PAGES_TO_WATCH = 2
-_STATUSES_AT_REST = ("running", "exited", "removed", "")
 
 
 def poll_if_due(now: datetime) -> bool:
@@ -57,15 +57,7 @@ def read_details_if_due(now: datetime) -> bool:
     held = claim("details", every=timedelta(seconds=1), lease=LEASE, now=now)
     if held is None:
         return False
-    retry_before = now - WATCH_INTERVAL
-    due = Machine.objects.known().filter(
-        Q(details_due=True, status__in=["running", "exited"])
-        & (Q(details_read_at=None) | Q(details_read_at__lt=retry_before) | Q(details_read_at__lt=F("status_since")))
-        | Q(missing_since__isnull=False)
-    )
-    for machine in due.order_by(F("details_read_at").asc(nulls_first=True))[:READS_A_ROUND]:
-        if machine.missing_since is not None and not _retry_missing(machine, now):
-            continue
+    for machine in _with_details_due(now):
         read_by_id(machine, novita())
     finish(held, now=timezone.now(), ok=True)
     return True
@@ -87,9 +79,8 @@ def read_balance_if_due(now: datetime) -> bool:
 
 def in_motion() -> bool:
     """Whether anything is on its way: a machine, a wish that Novita was asked for, an attempt without an id."""
-    moving = Machine.objects.known().exclude(status__in=_STATUSES_AT_REST)
     asked = Instance.objects.managed().filter(jobs__state__in=OPEN_STATES, jobs__called_at__isnull=False)
-    return moving.exists() or Machine.objects.unresolved().exists() or asked.exists()
+    return _in_motion().exists() or Machine.objects.unresolved().exists() or asked.exists()
 
 
 def pages_of_a_list() -> int:
@@ -110,9 +101,9 @@ def read_by_id(machine: Machine, client: Novita) -> None:
         detail = client.get_instance(machine.novita_id or "", rank=Rank.REST)
     except NotFound:
         with transaction.atomic():
-            locked_account()
+            account = locked_account()
             machine.refresh_from_db()
-            observe_not_found(machine, began_at=began_at, now=timezone.now())
+            observe_not_found(machine, began_at=began_at, now=timezone.now(), account=account)
             Machine.objects.filter(pk=machine.pk).update(details_read_at=began_at)
         return
     except NovitaError as error:
@@ -127,24 +118,41 @@ def read_by_id(machine: Machine, client: Novita) -> None:
             observe_details(machine, detail, now=timezone.now())
 
 
-def _retry_missing(machine: Machine, now: datetime) -> bool:
-    """A missing machine is read by id at growing gaps: it may stay missing and yet be found."""
-    if machine.details_read_at is None or machine.missing_since is None or machine.details_read_at < machine.missing_since:
+def _with_details_due(now: datetime) -> list[Machine]:
+    """At most 20: first those never read, then the longest waiting."""
+    retry_before = now - WATCH_INTERVAL
+    at_rest = Q(details_due=True, status__in=["running", "exited"])
+    read_before = Q(details_read_at=None) | Q(details_read_at__lt=retry_before) | Q(details_read_at__lt=F("status_since"))
+    due = Machine.objects.known().filter(at_rest & read_before | Q(missing_since__isnull=False))
+    ordered = due.order_by(F("details_read_at").asc(nulls_first=True))
+    return [one for one in ordered if _is_time_to_read(one, now)][:READS_A_ROUND]
+
+
+def _is_time_to_read(machine: Machine, now: datetime) -> bool:
+    """Reads by id are repeated at growing gaps: a machine may stay missing and yet be found, or lack an address for ever."""
+    read_at, since = machine.details_read_at, machine.missing_since or machine.status_since
+    if read_at is None or since is None or read_at < since:
         return True
-    return now - machine.details_read_at > min((now - machine.missing_since) / 2, timedelta(minutes=5))
+    return now - read_at > max(WATCH_INTERVAL, min((now - since) / 2, timedelta(minutes=5)))
+
+
+def _in_motion() -> QuerySet[Machine]:
+    """By the words we know: an unfamiliar one is no motion, and acts on nothing."""
+    return Machine.objects.known().annotate(word=Lower("status")).filter(word__in=MOVING_STATUSES)
 
 
 def _moving_machines() -> list[Machine]:
-    moving = Machine.objects.known().exclude(status__in=_STATUSES_AT_REST)
+    moving = _in_motion()
     asked = Machine.objects.known().filter(
         current_of__jobs__state__in=OPEN_STATES, current_of__jobs__called_at__isnull=False
     )
-    return list((moving | asked).distinct().order_by("observed_at")[:READS_A_ROUND])
+    either = Q(pk__in=moving.values("pk")) | Q(pk__in=asked.values("pk"))
+    return list(Machine.objects.filter(either).order_by("observed_at")[:READS_A_ROUND])
 
 
 def _list(held: Claim, client: Novita, *, trigger: str) -> bool:
     try:
-        result = run_list(client, trigger=trigger)
+        result = run_list(client, trigger=trigger, on_page=renewing(held, timezone.now))
     except NovitaError as error:
         finish(held, now=timezone.now(), ok=False, detail=f"{error.code}: {error.message}")
         log.warning("sync.list_failed", trigger=trigger, error=error.code)

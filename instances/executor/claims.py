@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Case, F, Q, Value, When
+from django.utils import timezone
 
 from instances.lifecycle import OPEN_STATES, JobState, Verb
 from instances.models import Job
@@ -47,6 +48,11 @@ def claim(job_id: UUID, now: datetime) -> Job | None:
         return None
     job.refresh_from_db()
     return job
+
+
+def lease() -> dict[str, Any]:
+    """A whole lease from now on: what a call gets, so that nobody takes the job over while it may still be under way."""
+    return {"lease_until": timezone.now() + settings.JOB_LEASE}
 
 
 def store(job: Job, **changes: Any) -> bool:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from instances.events import SYSTEM, record
 from instances.executor import outcomes
-from instances.executor.claims import store
+from instances.executor.claims import lease, store
 from instances.failpoints import reach
 from instances.lifecycle import JobState, Verb
 from instances.models import Instance, Job
@@ -43,6 +43,9 @@ def _mark_sent(job: Job, instance: Instance) -> bool:
     now = timezone.now()
     with transaction.atomic():
         fresh = locked_instance(instance.pk)
+        if job.requested_by_kind == "rule" and fresh.protected and not job.was_called:
+            outcomes.cancel_protected(job, fresh, now)
+            return False
         arguments = dict(job.arguments)
         if job.verb == Verb.EDIT and "expand_rootfs_gb" in arguments and fresh.machine:
             # What the disk must measure once it is done: the call itself only names the growth.
@@ -50,6 +53,7 @@ def _mark_sent(job: Job, instance: Instance) -> bool:
         if not store(
             job,
             state=JobState.SENT,
+            **lease(),
             called_at=job.called_at or now,
             call_ended_at=None,
             attempts=job.attempts + 1,

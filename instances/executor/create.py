@@ -10,7 +10,7 @@ from instances import catalogue, placement
 from instances.correlation import ENVIRONMENT_NAME, correlation_id_in, new_correlation_id, provider_name
 from instances.events import SYSTEM, record
 from instances.executor import outcomes
-from instances.executor.claims import store
+from instances.executor.claims import lease, store
 from instances.executor.steps import LOOK_EVERY, Act, Step, capacity_gap
 from instances.executor.templates import fill_in
 from instances.failpoints import reach
@@ -19,7 +19,7 @@ from instances.models import Instance, Job, Machine, ProviderAccount
 from instances.novita.catalogue import Tool
 from instances.novita.client import Novita
 from instances.novita.create_request import CreateRequest, NetworkMount
-from instances.novita.errors import AuthFailed, NoCapacity, NovitaError, Rejected, Unavailable
+from instances.novita.errors import AuthFailed, NoCapacity, NotFound, NovitaError, Rejected, Unavailable
 from instances.novita.pace import Rank
 from instances.observation import locked_account, observe, resolve_attempt
 from instances.operations.wishes import locked_instance
@@ -144,7 +144,8 @@ def _too_poor() -> Step | None:
     account = ProviderAccount.objects.filter(pk=1).first()
     if account is None or account.balance_usd is None or account.balance_usd >= settings.MIN_BALANCE_USD:
         return None
-    reason = f"the balance is ${account.balance_usd:.2f}, and MIN_BALANCE_USD is ${settings.MIN_BALANCE_USD:.2f}: top the account up"
+    least = f"MIN_BALANCE_USD is ${settings.MIN_BALANCE_USD:.2f}"
+    reason = f"the balance is ${account.balance_usd:.2f}, and {least}: top the account up"
     return Step(act=Act.FAIL, code="no_money", reason=reason)
 
 
@@ -176,9 +177,14 @@ def _write_intent(job: Job, instance: Instance, candidate: Candidate, ranked: Pl
     now = timezone.now()
     with transaction.atomic():
         fresh = locked_instance(instance.pk)
+        if fresh.machine is not None and fresh.machine.novita_id is not None:
+            # An earlier attempt turned up while offers were read: it is taken, and nothing more is made.
+            outcomes.wait(job, Step(act=Act.WAIT, reason="an earlier attempt made it", at=now), now=now)
+            return None
         if not store(
             job,
             state=JobState.SENT,
+            **lease(),
             called_at=now,
             call_ended_at=None,
             call_outcome="",
@@ -187,7 +193,7 @@ def _write_intent(job: Job, instance: Instance, candidate: Candidate, ranked: Pl
         ):
             return None
         machine = fresh.machine
-        if machine is None or machine.novita_id is not None or machine.called_at is not None:
+        if machine is None or machine.called_at is not None:
             machine = Machine(instance=fresh, correlation_id=new_correlation_id(), created_at=now)
         machine.called_at, machine.given_up_at = now, None
         machine.cluster_id, machine.region = candidate.cluster_id, candidate.region
@@ -236,7 +242,7 @@ def _failed(job: Job, machine: Machine, candidate: Candidate, ranked: Placement,
         outcomes.not_sent(job, error, now=now, at=now + outcomes.AUTH_GAP)
     elif isinstance(error, Unavailable):
         outcomes.not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts))
-    elif isinstance(error, NoCapacity):
+    elif isinstance(error, NoCapacity | NotFound):
         _next_candidate(job, candidate, ranked, error, now)
     else:
         outcomes.finish(job, Step(act=Act.FAIL, code=error.code, reason=error.message), now=now)

@@ -29,6 +29,7 @@ def facts_of(job: Job, instance: Instance, *, now: datetime, provider_job: str =
         observed_at=effective_observed_at(machine, account) if machine else None,
         status_error=machine.status_error if machine else "",
         shown=machine is not None and _shown(job, machine, account),
+        ran_anew=machine is not None and _ran_anew(job, machine),
         provider_job=provider_job,
         complete_list_at=account.complete_list_at if account else None,
         settle=settings.SETTLE_PERIOD,

@@ -5,11 +5,11 @@ from typing import Any
 
 from django.db import transaction
 
-from instances.alarms import clear_alarm, raise_alarm
-from instances.events import SYSTEM, record
+from instances.alarms import raise_alarm
+from instances.events import OUTSIDE, SYSTEM, record
 from instances.executor.claims import store
 from instances.executor.steps import RECHECK, Act, Step, capacity_gap
-from instances.lifecycle import JobState, Verb
+from instances.lifecycle import JobState, Observed, Verb
 from instances.models import Instance, Job, Machine
 from instances.novita.errors import AuthFailed, InvalidState, NoCapacity, NotFound, NovitaError, Rejected, Unavailable
 from instances.operations.jobs import derive_job, end_job, end_wish, pursues_wish
@@ -64,6 +64,8 @@ def not_sent(job: Job, error: NovitaError, *, now: datetime, at: datetime) -> No
         changes |= {"state": JobState.QUEUED, "called_at": None}
     with transaction.atomic():
         instance = locked_instance(job.instance_id)
+        if Job.objects.filter(pk=job.pk, yields=True).exists():
+            changes["next_attempt_at"] = now  # it ends at once, for the sake of what is wanted by now
         if store(job, **changes):
             refresh_phase(instance, now=now)
 
@@ -91,13 +93,27 @@ def finish(job: Job, step: Step, *, now: datetime) -> None:
         if current.verb == Verb.CREATE:
             give_up_attempt(instance, now)
         end_job(current, state, now=now, instance=instance, actor=SYSTEM, reason=step.reason, error_code=step.code)
-        if state == JobState.FAILED and pursues_wish(current):
-            end_wish(instance, now=now, actor=SYSTEM, reason=f"its {current.verb} failed: {step.reason}")
+        if pursues_wish(current, instance):
+            if state == JobState.FAILED:
+                end_wish(instance, now=now, actor=SYSTEM, reason=f"its {current.verb} failed: {step.reason}")
+            elif state == JobState.SUPERSEDED and instance.observed in (Observed.ABSENT, Observed.NOTHING):
+                end_wish(instance, now=now, actor=OUTSIDE, reason=step.reason)
         if state == JobState.SUCCEEDED:
             _after_success(current, instance)
-        clear_alarm("unconfirmed", str(instance.pk), now=now)
         derive_job(instance, now=now)
         refresh_phase(instance, now=now)
+
+
+def cancel_protected(job: Job, instance: Instance, now: datetime) -> None:
+    """A rule asked, and it was protected before Novita was: the rule's job ends, in the caller's transaction."""
+    current = Job.objects.select_for_update().get(pk=job.pk)
+    if current.fence != job.fence or not current.is_open:
+        return
+    reason = "it is protected: rules leave it alone"
+    end_job(current, JobState.CANCELLED, now=now, instance=instance, actor=SYSTEM, reason=reason)
+    if pursues_wish(current, instance):
+        end_wish(instance, now=now, actor=SYSTEM, reason=reason)
+    refresh_phase(instance, now=now)
 
 
 def alarm_unconfirmed(job: Job, instance: Instance, now: datetime) -> None:

@@ -15,14 +15,14 @@ from instances.executor import create, outcomes
 from instances.executor.claims import claim, due_jobs
 from instances.executor.commands import call_command
 from instances.executor.facts import facts_of
-from instances.executor.steps import READ_EVERY, Act, JobFacts, Step, next_step
-from instances.lifecycle import Verb
+from instances.executor.steps import LONGEST_GAP, READ_EVERY, Act, JobFacts, Step, next_step
+from instances.lifecycle import OPEN_STATES, Verb
 from instances.models import Instance, Job
 from instances.novita.client import Novita
 from instances.novita.errors import NotFound, NovitaError
 from instances.novita.pace import Rank
 from instances.observation import locked_account, observe, observe_not_found
-from instances.operations.jobs import derive_job
+from instances.operations.jobs import derive_job, needs_job
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
 from instances.provider import novita
@@ -32,6 +32,7 @@ log = structlog.get_logger("instances.executor")
 
 THREADS = 16
 BATCH = 64
+LOUD_ATTEMPTS = 3  # a stop or delete that Novita does not take so often is alarmed
 
 _pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="jobs")
 _in_hand: set[UUID] = set()
@@ -86,8 +87,8 @@ def _take(step: Step, job: Job, instance: Instance, client: Novita) -> None:
     if step.act is Act.CALL and job.verb == Verb.CREATE:
         create.call_create(job, instance, client)
     elif step.act is Act.CALL:
-        if job.attempts and job.verb in outcomes.NEVER_FAIL:
-            outcomes.alarm_unconfirmed(job, instance, now)
+        if job.call_outcome or job.attempts >= LOUD_ATTEMPTS:
+            _be_loud(job, instance, now)
         if call_command(job, instance, client):
             _read_by_id(instance, client)
     elif step.act is Act.LOOK:
@@ -95,9 +96,16 @@ def _take(step: Step, job: Job, instance: Instance, client: Novita) -> None:
     elif step.act is Act.START_OVER:
         create.start_over(job, instance, step)
     elif step.act is Act.WAIT:
+        if job.call_outcome and job.called_at and now - job.called_at > LONGEST_GAP:
+            _be_loud(job, instance, now)
         outcomes.wait(job, step, now=now)
     else:
         outcomes.finish(job, step, now=now)
+
+
+def _be_loud(job: Job, instance: Instance, now: datetime) -> None:
+    if job.verb in outcomes.NEVER_FAIL:
+        outcomes.alarm_unconfirmed(job, instance, now)
 
 
 def _read(job: Job, instance: Instance, client: Novita) -> Step:
@@ -133,9 +141,9 @@ def _read_by_id(instance: Instance, client: Novita) -> None:
         detail = client.get_instance(machine.novita_id, rank=Rank.WRITE)
     except NotFound:
         with transaction.atomic():
-            locked_account()
+            account = locked_account()
             machine.refresh_from_db()
-            observe_not_found(machine, began_at=began_at, now=timezone.now())
+            observe_not_found(machine, began_at=began_at, now=timezone.now(), account=account)
         return
     except NovitaError as error:
         log.info("job.read_failed", error=error.code)
@@ -150,9 +158,12 @@ def derive_missing(now: datetime) -> int:
     """Open the job of every unmet wish that has none: the sweep that makes lost steps good."""
     opened = 0
     unmet = Instance.objects.managed().not_ended().filter(met_at=None).exclude(wanted="")
-    for pk in unmet.exclude(jobs__state__in=("queued", "claimed", "sent", "confirming")).values_list("pk", flat=True)[:100]:
+    idle = unmet.exclude(jobs__state__in=OPEN_STATES).select_related("machine").defer("envs", "machine__connection")
+    for found in idle:
+        if not needs_job(found):
+            continue  # it waits for Novita, and no lock is taken for that
         with transaction.atomic():
-            instance = locked_instance(pk)
+            instance = locked_instance(found.pk)
             if derive_job(instance, now=now) is not None:
                 refresh_phase(instance, now=now)
                 opened += 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from instances.lifecycle import WISH_VERBS, Observed, Verb
+from instances.lifecycle import MOVING, WISH_VERBS, Observed, Verb
 
 
 class Act(StrEnum):
@@ -48,6 +48,7 @@ class JobFacts:
     observed_at: datetime | None = None
     status_error: str = ""
     shown: bool = False
+    ran_anew: bool = False  # it began to run after the call, by our reads or by Novita's own time
     provider_job: str = ""  # "", running, success, fail
     complete_list_at: datetime | None = None
     settle: timedelta = timedelta(seconds=60)
@@ -95,6 +96,8 @@ def capacity_gap(attempts: int) -> timedelta:
 def _before_call(facts: JobFacts) -> Step:
     if facts.yields:
         return Step(act=Act.SUPERSEDE, reason="something else is wanted by now")
+    if facts.observed is Observed.NOTHING:
+        return Step(act=Act.SUPERSEDE, reason="nothing of it exists at Novita")
     if facts.observed in _CALL_FROM[facts.verb]:
         return Step(act=Act.CALL)
     if facts.verb in _ERRANDS:
@@ -105,14 +108,14 @@ def _before_call(facts: JobFacts) -> Step:
 
 
 def _create(facts: JobFacts) -> Step:
-    if not facts.called:
+    if not facts.called and not facts.machine_known:
         return Step(act=Act.SUPERSEDE, reason="something else is wanted by now") if facts.yields else Step(act=Act.CALL)
     if not facts.machine_known:
         return _unanswered_create(facts)
     if facts.yields:
         return Step(act=Act.SUPERSEDE, reason="its machine is known, and something else is wanted by now")
     ended = facts.observed in (Observed.EXITED, Observed.ABSENT)
-    if ended and _read_after(facts, facts.call_ended_at):
+    if ended and (not facts.called or _read_after(facts, facts.call_ended_at)):
         what = "stopped" if facts.observed is Observed.EXITED else "gone"
         detail = f": {facts.status_error}" if facts.status_error else ""
         return Step(act=Act.FAIL, code="start_up_failed", reason=f"Novita shows it {what} before it ran{detail}")
@@ -145,6 +148,8 @@ def _confirm_wish(facts: JobFacts) -> Step:
         if facts.verb is Verb.DELETE:
             return Step(act=Act.READ)
         return _wait(facts, "waits for Novita to show it", at=min(again_at, facts.now + RECHECK))
+    if facts.verb is Verb.START and facts.ran_anew and facts.observed is Observed.EXITED:
+        return Step(act=Act.FAIL, code="exited", reason=_exit_text("it started and stopped again", facts))
     if facts.verb is Verb.START and facts.patience_until and facts.now > facts.patience_until:
         return Step(act=Act.FAIL, code="start_not_shown", reason="Novita took the start and never showed it running")
     if facts.observed in _CALL_FROM[facts.verb]:
@@ -158,17 +163,22 @@ def _confirm_errand(facts: JobFacts) -> Step:
     if facts.provider_job == "fail":
         return Step(act=Act.FAIL, code="provider_job_failed", reason="Novita's own job failed")
     ended_at = facts.call_ended_at or facts.now
-    if facts.outcome == "unclear" and _read_after(facts, ended_at + facts.settle):
+    at_rest = facts.observed not in MOVING
+    if facts.outcome == "unclear" and at_rest and _read_after(facts, ended_at + facts.settle):
         return Step(act=Act.FAIL, code="unclear", reason="Novita's answer was lost and nothing shows that it was done")
     may_exit = facts.verb in (Verb.RESTART, Verb.MIGRATE)
     if may_exit and facts.observed is Observed.EXITED and _read_after(facts, ended_at + facts.settle):
-        return Step(act=Act.FAIL, code="exited", reason=f"it exited{': ' if facts.status_error else ''}{facts.status_error}")
+        return Step(act=Act.FAIL, code="exited", reason=_exit_text("it exited", facts))
     limit = EDIT_SHOWS_WITHIN if facts.verb is Verb.EDIT else ERRAND_SHOWS_WITHIN
     if facts.now > ended_at + limit:
         return Step(act=Act.FAIL, code="not_shown", reason="Novita took it and never showed it done")
     if facts.verb in (Verb.MIGRATE, Verb.SAVE_IMAGE):
         return Step(act=Act.READ)
     return _wait(facts, "waits for Novita to show it")
+
+
+def _exit_text(what: str, facts: JobFacts) -> str:
+    return f"{what}: {facts.status_error}" if facts.status_error else what
 
 
 def _read_after(facts: JobFacts, moment: datetime | None) -> bool:

@@ -8,8 +8,8 @@ from django.db import IntegrityError, transaction
 from instances.events import Actor, record
 from instances.lifecycle import JobState, Observed, Verb, Wanted
 from instances.models import Instance, Job
-from instances.operations.jobs import end_job, end_wish, open_job, patience_of, pursues_wish, write_wish
-from instances.operations.refusals import JobOpen, JobSent, NameTaken, WrongPhase
+from instances.operations.jobs import derive_job, end_job, end_wish, open_job, patience_of, pursues_wish, write_wish
+from instances.operations.refusals import JobOpen, JobSent, NameTaken, Unmanaged, WrongPhase
 from instances.operations.wishes import locked_instance
 from instances.phases import current_job, refresh_phase
 
@@ -28,8 +28,10 @@ def cancel_job(job_id: UUID, *, actor: Actor, reason: str, now: datetime) -> Job
         if job.was_called:
             raise JobSent("Novita was asked already: ask for the opposite instead")
         end_job(job, JobState.CANCELLED, now=now, instance=instance, actor=actor, reason=reason or "cancelled")
-        if pursues_wish(job):
+        if pursues_wish(job, instance):
             end_wish(instance, now=now, actor=actor, reason=reason or f"its {job.verb} was cancelled")
+        else:
+            derive_job(instance, now=now)
         refresh_phase(instance, now=now, actor=actor)
         return job
 
@@ -39,6 +41,8 @@ def retry_job(job_id: UUID, *, actor: Actor, reason: str, now: datetime) -> Job:
     with transaction.atomic():
         instance = locked_instance(Job.objects.values_list("instance_id", flat=True).get(pk=job_id))
         failed = Job.objects.get(pk=job_id)
+        if not instance.managed:
+            raise Unmanaged("it was released: adopt it first")
         if failed.state != JobState.FAILED:
             raise WrongPhase(f"the job is {failed.state}: only a failed one can be tried again")
         if current_job(instance) is not None:
@@ -63,6 +67,8 @@ def _revive(instance: Instance, verb: Verb, *, actor: Actor, reason: str, now: d
         raise WrongPhase("something of it exists at Novita: start it or delete it instead")
     if verb is not Verb.CREATE and instance.has_ended:
         raise WrongPhase(f"it is {instance.phase}: nothing can be asked of it")
+    if instance.wanted == Wanted.DELETED:
+        raise WrongPhase("it is being deleted")
     if wanted is None:
         return
     fresh = {"given_up": False, "failure": "", "ended_at": None}

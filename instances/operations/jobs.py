@@ -6,6 +6,7 @@ The caller holds the instance's row lock in its transaction.
 from datetime import datetime, timedelta
 from typing import Any
 
+from instances.alarms import clear_alarm
 from instances.events import Actor, current_request_id, record
 from instances.lifecycle import WISH_VERBS, JobState, Observed, Verb, Wanted, next_verb, wish_shown_by
 from instances.models import Instance, Job
@@ -56,6 +57,8 @@ def end_job(
     """Close an open job in memory and in the database, with its event."""
     job.state, job.finished_at, job.lease_until, job.superseded_by = state, now, None, superseded_by
     job.error_code, job.error_detail = error_code, reason[:2000] if error_code else ""
+    if job.verb in (Verb.STOP, Verb.DELETE):
+        clear_alarm("unconfirmed", str(instance.pk), now=now)
     job.fence += 1  # whoever still works on it finds its result dropped
     job.save(
         update_fields=[
@@ -160,8 +163,15 @@ def end_wish(instance: Instance, *, now: datetime, actor: Actor, reason: str) ->
     )
 
 
-def pursues_wish(job: Job) -> bool:
-    return Verb(job.verb) in WISH_VERBS
+def pursues_wish(job: Job, instance: Instance) -> bool:
+    """Whether the job is for what is wanted now, and not for a wish that a newer one replaced."""
+    return bool(instance.wanted) and WISH_VERBS.get(Verb(job.verb)) == instance.wanted
+
+
+def needs_job(instance: Instance) -> bool:
+    """Whether an unmet wish with no open job has something to do, as far as the row tells."""
+    unmade = instance.observed is Observed.NOTHING and instance.wanted in (Wanted.STOPPED, Wanted.DELETED)
+    return unmade or next_verb(instance.wanted, instance.met, instance.observed) is not None
 
 
 def _nothing_was_created(instance: Instance, now: datetime) -> None:

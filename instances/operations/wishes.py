@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from instances.events import Actor, record
-from instances.lifecycle import Observed, Phase, Verb, Wanted, shows
+from instances.lifecycle import Observed, Phase, Verb, Wanted, next_verb, shows
 from instances.models import Instance
 from instances.operations.jobs import derive_job, open_job, supersede, write_wish
 from instances.operations.refusals import NameTaken, Protected, Unmanaged, WrongPhase
@@ -165,7 +165,7 @@ def _refuse_ended(instance: Instance) -> None:
 
 
 def _wish(instance: Instance, wanted: Wanted, *, actor: Actor, reason: str, now: datetime) -> Instance:
-    if instance.wanted == wanted and (instance.met or current_job(instance) is not None):
+    if instance.wanted == wanted and _is_pursued(instance):
         return instance
     before = instance.wanted
     settling = supersede(instance, now=now, actor=actor, reason=f"{wanted} is wanted now: {reason}"[:1000])
@@ -184,6 +184,13 @@ def _wish(instance: Instance, wanted: Wanted, *, actor: Actor, reason: str, now:
         derive_job(instance, now=now)
     refresh_phase(instance, now=now, actor=actor, reason=reason)
     return instance
+
+
+def _is_pursued(instance: Instance) -> bool:
+    """Whether the standing wish is met or has its job. One that was met, and is so no longer, is a wish anew."""
+    if current_job(instance) is not None:
+        return True
+    return instance.met and next_verb(instance.wanted, False, instance.observed) is None
 
 
 def _already(instance: Instance, wanted: Wanted) -> bool:
