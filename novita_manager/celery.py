@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init, worker_ready, worker_shutting_down
+from celery.signals import setup_logging, worker_init, worker_shutting_down
 from kombu import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "novita_manager.settings")
@@ -15,6 +15,8 @@ import django
 django.setup()
 
 from django.conf import settings  # noqa: E402
+from django.core.exceptions import ImproperlyConfigured  # noqa: E402
+from django.db import DatabaseError  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from novita_manager.lanes import LANES, LaneThreads, show_alive  # noqa: E402
@@ -67,14 +69,17 @@ def _keep_our_logging(**_: Any) -> None:
     """Django has configured logging; Celery must not do it again."""
 
 
+# Before the broker is reached: a worker that starts while it is away goes by its own clock.
 @worker_init.connect
-def _check_account(**_: Any) -> None:
-    verify_account()
-
-
-@worker_ready.connect
 def _start_lanes(**_: Any) -> None:
     global _threads
+    try:
+        verify_account()
+    except ImproperlyConfigured as error:
+        # Celery logs what a signal's receiver raises and goes on, unless it is this.
+        raise SystemExit(f"novita-manager cannot start. {error}") from None
+    except DatabaseError:
+        pass  # it is away: the lanes say so, and go on when it is back
     _threads = LaneThreads()
     threading.Thread(target=_threads.loop, name="lanes", daemon=True).start()
 

@@ -6,6 +6,7 @@ A secret may also come from a file named by `<NAME>_FILE`. An empty value counts
 import ipaddress
 import os
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -136,7 +137,9 @@ class Environment:
     def database(self, name: str, default: str) -> dict[str, object]:
         value = self.text(name, default)
         try:
-            parsed: dict[str, object] = environ.Env.db_url_config(value)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it would show the whole address, password included
+                parsed: dict[str, object] = environ.Env.db_url_config(value)
         except (ValueError, ImproperlyConfigured):
             parsed = {}
         if not str(parsed.get("ENGINE", "")).endswith(("sqlite3", "postgresql")):

@@ -38,3 +38,17 @@ def test_without_redis_the_work_goes_on_and_with_it_all_recovers(
 
     valkey.start_again()
     running.wait_for(lambda: running.api.get("/health").json()["status"] == "ok", seconds=60, what="all is well again")
+
+
+def test_a_worker_started_while_redis_is_away_works_by_its_own_clock(
+    product: StartProduct, simulator: StartSimulator, valkey: Valkey
+) -> None:
+    novita = simulator(fleet="2")
+    running = product.prepare("production", simulator=novita, INSTANCE_POLL_INTERVAL="2s")
+    valkey.kill()
+
+    running.start()
+
+    running.wait_for(lambda: running.api.read("instances")["count"] == 2, seconds=60, what="the account is read")
+    valkey.start_again()
+    running.wait_for(lambda: running.api.get("/health").json()["status"] == "ok", seconds=60, what="all is well again")
