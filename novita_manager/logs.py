@@ -68,6 +68,7 @@ def configure(options: dict[str, str]) -> None:
                 "django.security.DisallowedHost": {"level": "CRITICAL"},
                 "urllib3": {"level": "WARNING"},
                 "celery.worker.strategy": {"level": "WARNING"},
+                "celery.worker.request": {"level": "WARNING"},  # a line for each poke that expired while no worker was there
                 "celery.app.trace": {"level": "WARNING"},
                 "celery.beat": {"level": "WARNING"},
                 "axes": {"level": "WARNING"},
