@@ -1,6 +1,409 @@
-from tests.driving import Drive, event_types
+"""What people may wish for in a life of an instance, in every order, against Novita over a socket."""
 
-def test_x(drive: Drive) -> None:
-    i = drive.ready()
-    print(event_types(i), drive.now, i.phase_reason)
-    assert 0
+import json
+from typing import Any
+
+import pytest
+
+from instances import operations
+from instances.models import Event, Instance, Job
+from instances.operations import (
+    JobSent,
+    WrongPhase,
+    cancel_job,
+    request_edit,
+    request_migrate,
+    request_save_image,
+    retry_job,
+)
+from tests.driving import Drive, event_types
+from tests.factories import PERSON
+
+PRODUCT_4090 = ("4090.16c62g", "4090.18c60g", "4090.16c96g.v2")
+
+
+def wish(drive: Drive, verb: str, instance: Instance) -> Instance:
+    asked: Instance = getattr(operations, f"request_{verb}")(instance.pk, actor=PERSON, reason="a test", now=drive.now)
+    return asked
+
+
+def phases_of(instance: Instance) -> list[str]:
+    """The phases it went through, as its events tell them."""
+    told = instance.events.order_by("id").filter(after__has_key="phase")
+    return [one.after["phase"] for one in told]
+
+
+def jobs_of(instance: Instance) -> list[tuple[str, str]]:
+    return [(one.verb, one.state) for one in instance.jobs.order_by("created_at", "id")]
+
+
+def test_a_life_from_create_to_delete_is_told_by_its_events(drive: Drive) -> None:
+    instance = drive.ready()
+    wish(drive, "stop", instance)
+    drive.until_phase(instance, "stopped")
+    wish(drive, "start", instance)
+    drive.until_phase(instance, "ready")
+    wish(drive, "restart", instance)
+    drive.until_idle()
+    drive.until_phase(instance, "ready")
+    wish(drive, "delete", instance)
+    drive.until_phase(instance, "deleted")
+
+    assert phases_of(instance) == [
+        *("creating", "pulling", "checking", "ready"),
+        *("requested", "stopping", "stopped"),
+        *("requested", "starting", "checking", "ready"),
+        *("requested", "restarting", "checking", "ready"),
+        *("requested", "deleting", "deleted"),
+    ]
+    told = [name for name in event_types(instance) if name.startswith("job.")]
+    assert told == [
+        f"job.{verb}_{what}"
+        for verb in ("create", "stop", "start", "restart", "delete")
+        for what in ("requested", "sent", "succeeded")
+    ]
+    assert all(drive.count(verb) == 1 for verb in ("create", "stop", "start", "restart", "delete"))
+    assert [one["is_gone"] for one in drive.machines()] == [True]
+
+
+def test_an_edit_is_done_once_novita_shows_ports_and_disk(drive: Drive) -> None:
+    instance = drive.ready()
+
+    request_edit(
+        instance.pk,
+        ports=[{"port": 9000, "type": "http"}],
+        expand_rootfs_gb=40,
+        actor=PERSON,
+        reason="",
+        now=drive.now,
+    )
+    drive.until_idle()
+
+    instance.refresh_from_db()
+    [machine] = drive.machines()
+    assert jobs_of(instance)[-1] == ("edit", "succeeded")
+    assert instance.ports == [{"port": 9000, "type": "http"}]
+    assert instance.machine is not None
+    assert instance.machine.rootfs_size_gb == machine["rootfs_gb"] == 100
+    assert machine["ports"] == [[9000, "http"]]
+    assert drive.count("edit") == 1
+
+
+def test_a_disk_grows_while_it_is_stopped(drive: Drive) -> None:
+    instance = drive.ready()
+    wish(drive, "stop", instance)
+    drive.until_phase(instance, "stopped")
+
+    request_edit(instance.pk, expand_rootfs_gb=5, actor=PERSON, reason="", now=drive.now)
+    drive.until_idle()
+
+    assert jobs_of(instance)[-1] == ("edit", "succeeded")
+    assert drive.machines()[0]["rootfs_gb"] == 65
+
+
+def test_an_image_is_saved_once_novitas_own_job_says_so(drive: Drive) -> None:
+    instance = drive.ready()
+
+    request_save_image(instance.pk, image="registry.example.com/team/it:1", actor=PERSON, reason="", now=drive.now)
+    drive.step()
+    assert drive.job(instance).state == "confirming"
+    drive.until_idle()
+
+    [at_novita] = drive.novita.look("state")["jobs"]
+    assert (drive.job(instance).verb, drive.job(instance).state) == ("save_image", "succeeded")
+    assert (drive.job(instance).provider_job_id, at_novita["state"]) == (at_novita["id"], "success")
+    instance.refresh_from_db()
+    assert (instance.phase, instance.wanted) == ("ready", "running")
+
+
+def test_a_migration_keeps_the_id(drive: Drive) -> None:
+    instance = drive.ready()
+    assert instance.machine is not None
+    before = instance.machine.novita_id
+
+    request_migrate(instance.pk, actor=PERSON, reason="", now=drive.now)
+    drive.until_phase(instance, "migrating")
+    drive.until_idle()
+
+    drive.until_phase(instance, "ready")
+    assert instance.machine.novita_id == before
+    assert jobs_of(instance)[-1] == ("migrate", "succeeded")
+    assert drive.count("migrate") == 1
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart", "delete"])
+def test_asking_twice_asks_novita_once(drive: Drive, verb: str) -> None:
+    instance = drive.ready()
+
+    wish(drive, verb, instance)
+    wish(drive, verb, instance)
+    drive.step()
+    wish(drive, verb, instance)
+    drive.until_idle()
+
+    assert drive.count(verb) == 1
+    assert instance.jobs.filter(verb=verb).count() == 1
+
+
+@pytest.mark.parametrize(("verb", "phase"), [("start", "ready"), ("stop", "stopped"), ("delete", "deleted")])
+def test_asked_for_what_already_is_opens_no_job(drive: Drive, verb: str, phase: str) -> None:
+    instance = drive.ready()
+    if verb != "start":
+        wish(drive, verb, instance)
+    drive.until_phase(instance, phase)
+    drive.forget_calls()
+    before = jobs_of(instance)
+
+    wish(drive, verb, instance)
+    drive.let_pass(20)
+
+    assert jobs_of(instance) == before
+    assert drive.count(verb) == 0
+    instance.refresh_from_db()
+    assert instance.phase == phase
+
+
+def test_what_was_deleted_elsewhere_meets_a_wish_to_delete_it(drive: Drive) -> None:
+    instance = drive.ready()
+    [machine] = drive.machines()
+    drive.novita.command("delete", machine["id"])
+    drive.clock.shift(120)  # gone, and no longer read by id
+
+    wish(drive, "delete", instance)
+    drive.until_phase(instance, "deleted")
+
+    assert jobs_of(instance)[-1] == ("delete", "succeeded")
+    assert drive.alarms("unconfirmed") == []
+
+
+def test_a_stop_while_it_is_pulled_waits_and_stops_it_at_running(drive: Drive) -> None:
+    instance = drive.create()
+    drive.until_phase(instance, "pulling")
+
+    wish(drive, "stop", instance)
+    drive.let_pass(8)
+    instance.refresh_from_db()
+    assert (drive.count("stop"), drive.count("delete")) == (0, 0)
+    assert "waits" in (instance.next_job_action or {})["why"]
+
+    drive.until_phase(instance, "stopped")
+    assert (drive.count("stop"), drive.count("delete")) == (1, 0)
+    assert jobs_of(instance) == [("create", "superseded"), ("stop", "succeeded")]
+
+
+def test_a_stop_before_the_create_was_sent_creates_nothing(drive: Drive) -> None:
+    instance = drive.create()
+
+    wish(drive, "stop", instance)
+    drive.let_pass(10)
+
+    instance.refresh_from_db()
+    assert (drive.count("create"), instance.phase) == (0, "failed")
+    assert jobs_of(instance) == [("create", "superseded")]
+
+
+def test_a_delete_before_the_create_was_sent_creates_nothing(drive: Drive) -> None:
+    instance = drive.create()
+
+    wish(drive, "delete", instance)
+    drive.let_pass(10)
+
+    instance.refresh_from_db()
+    assert (drive.count("create"), instance.phase) == (0, "deleted")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_delete_while_the_create_is_unanswered_settles_first(drive: Drive, when: str) -> None:
+    drive.until(lambda: drive.count("products"))
+    drive.faults({"call": "create", "kind": "reset", "when": when, "count": 1})
+    instance = drive.create()
+    drive.do_jobs()
+    assert drive.job(instance).call_outcome == "unclear"
+
+    wish(drive, "delete", instance)
+    assert drive.count("delete") == 0
+    drive.until_phase(instance, "deleted")
+
+    assert drive.living() == []
+    assert drive.count("create") == 1
+    assert drive.count("delete") == len(drive.machines()) == (1 if when == "after" else 0)
+
+
+def test_a_start_while_it_stops_waits_and_starts_it_at_exited(drive: Drive) -> None:
+    instance = drive.ready()
+    wish(drive, "stop", instance)
+    drive.until_phase(instance, "stopping")
+
+    wish(drive, "start", instance)
+    drive.until_phase(instance, "ready")
+
+    assert (drive.count("stop"), drive.count("start")) == (1, 1)
+    assert jobs_of(instance)[1:] == [("stop", "superseded"), ("start", "succeeded")]
+    assert drive.machines()[0]["status"] == "running"
+
+
+def test_stop_then_start_at_once_asks_for_neither_or_both(drive: Drive) -> None:
+    instance = drive.ready()
+
+    wish(drive, "stop", instance)
+    wish(drive, "start", instance)
+    drive.let_pass(90)
+
+    instance.refresh_from_db()
+    assert (instance.phase, instance.wanted, instance.met) == ("ready", "running", True)
+    assert drive.count("stop") == drive.count("start")
+    assert drive.machines()[0]["status"] == "running"
+
+
+def test_a_stop_whose_answer_was_lost_and_a_start_after_it_end_running(drive: Drive) -> None:
+    instance = drive.ready()
+    drive.faults({"call": "stop", "kind": "reset", "when": "after", "count": 1})
+
+    wish(drive, "stop", instance)
+    drive.do_jobs()
+    wish(drive, "start", instance)
+    drive.let_pass(120)
+
+    instance.refresh_from_db()
+    assert (instance.phase, instance.wanted, instance.met) == ("ready", "running", True)
+    assert drive.machines()[0]["status"] == "running"
+
+
+def test_a_delete_supersedes_a_restart(drive: Drive) -> None:
+    instance = drive.ready()
+    wish(drive, "restart", instance)
+    drive.step()
+
+    wish(drive, "delete", instance)
+    drive.until_phase(instance, "deleted")
+
+    assert jobs_of(instance)[1:] == [("restart", "superseded"), ("delete", "succeeded")]
+
+
+def test_a_job_is_cancelled_before_it_is_sent_and_never_after(drive: Drive) -> None:
+    instance = drive.ready()
+
+    wish(drive, "stop", instance)
+    cancel_job(drive.job(instance).pk, actor=PERSON, reason="changed my mind", now=drive.now)
+    drive.let_pass(10)
+    instance.refresh_from_db()
+    assert (instance.phase, instance.wanted, drive.count("stop")) == ("ready", "running", 0)
+
+    wish(drive, "stop", instance)
+    drive.step()
+    with pytest.raises(JobSent):
+        cancel_job(drive.job(instance).pk, actor=PERSON, reason="too late", now=drive.now)
+
+
+def test_a_create_cancelled_before_it_is_sent_ends_and_frees_its_name(drive: Drive) -> None:
+    instance = drive.create()
+
+    cancel_job(drive.job(instance).pk, actor=PERSON, reason="", now=drive.now)
+    instance.refresh_from_db()
+
+    assert (instance.phase, instance.wanted) == ("failed", "")
+    drive.ready()
+    assert drive.count("create") == 1
+
+
+def test_a_create_that_failed_is_tried_again_by_a_person(drive: Drive) -> None:
+    drive.faults({"call": "create", "kind": "no_balance", "count": 1})
+    instance = drive.create()
+    drive.until_phase(instance, "failed")
+
+    retry_job(drive.job(instance).pk, actor=PERSON, reason="topped up", now=drive.now)
+    drive.until_phase(instance, "ready")
+
+    assert jobs_of(instance) == [("create", "failed"), ("create", "succeeded")]
+    assert len(drive.machines()) == 1
+    with pytest.raises(WrongPhase):
+        retry_job(drive.job(instance).pk, actor=PERSON, reason="", now=drive.now)
+
+
+def no_stock(drive: Drive) -> None:
+    shelves = drive.novita.look("stock")["stock"]
+    empty = {cluster: {product: 0 for product in PRODUCT_4090 if product in shelf} for cluster, shelf in shelves.items()}
+    drive.novita.turn("stock", stock=empty)
+
+
+def test_without_capacity_a_create_waits_as_long_as_it_was_told(drive: Drive) -> None:
+    no_stock(drive)
+    instance = drive.create(wait_for_capacity=drive.now.resolution * 200_000_000)
+    drive.let_pass(60, step=5)
+    job = drive.job(instance)
+    assert (job.state, drive.count("create")) == ("queued", 0)
+    assert "waits for capacity" in job.error_detail
+
+    drive.novita.turn("stock", stock={"5": {"4090.16c62g": 1}})
+    drive.until_phase(instance, "ready")
+
+    assert drive.machines()[0]["cluster_id"] == "5"
+
+
+def test_capacity_that_never_comes_fails_the_create_with_every_reason(drive: Drive) -> None:
+    no_stock(drive)
+    instance = drive.create(wait_for_capacity=drive.now.resolution * 60_000_000)
+
+    drive.until_phase(instance, "failed", step=5)
+
+    job = drive.job(instance)
+    assert (job.state, job.error_code) == ("failed", "no_capacity")
+    for region in ("US-CA-06", "CN-HK-01", "AS-SGP-02", "EU-03"):
+        assert region in job.error_detail
+    assert drive.machines() == []
+
+
+FULL: dict[str, Any] = {
+    "name": "full.of_it",
+    "product_id": "4090.16c62g",
+    "product_name": "",
+    "gpu_num": 2,
+    "rootfs_size_gb": 90,
+    "regions": ("US-CA-06",),
+    "billing_mode": "on_demand",
+    "image_url": "registry.example.com/team/it:7",
+    "ports": ({"port": 8080, "type": "http"}, {"port": 22022, "type": "tcp"}),
+    "envs": ({"key": "TOKEN", "value": "hunter2-secret"},),
+    "command": "--serve",
+    "entrypoint": "/run.sh",
+    "tools": ({"name": "Jupyter", "port": 8888, "type": "http"},),
+    "min_cuda_version": "12.4",
+}
+
+
+def test_every_field_of_a_request_arrives_at_novita(drive: Drive) -> None:
+    instance = drive.ready(**FULL)
+
+    [call] = drive.calls("create")
+    body = call["body"]
+    assert instance.machine is not None
+    correlation_id = instance.machine.correlation_id
+    assert body["name"] == f"full-of-it--{correlation_id}"
+    assert {one["key"]: one["value"] for one in body["envs"]} == {
+        "TOKEN": "hunter2-secret",
+        "NOVITA_MANAGER_ID": correlation_id,
+    }
+    sent = {name: body[name] for name in ("productId", "gpuNum", "rootfsSize", "imageUrl", "clusterId", "billingMode")}
+    assert sent == {
+        "productId": "4090.16c62g",
+        "gpuNum": 2,
+        "rootfsSize": 90,
+        "imageUrl": "registry.example.com/team/it:7",
+        "clusterId": "us-ca-nas-2",
+        "billingMode": "onDemand",
+    }
+    assert {body["command"], body["entrypoint"], body["minCudaVersion"]} == {"--serve", "/run.sh", "12.4"}
+    assert set(body["ports"].replace(" ", "").split(",")) == {"8080/http", "22022/tcp"}
+    assert [(one["name"], str(one["port"]), one["type"]) for one in body["tools"]] == [("Jupyter", "8888", "http")]
+
+
+def test_no_secret_is_in_an_event_or_a_job(drive: Drive) -> None:
+    instance = drive.ready(**FULL)
+    wish(drive, "delete", instance)
+    drive.until_phase(instance, "deleted")
+
+    password = drive.novita.get(drive.machines()[0]["id"]).get("sshPassword", "")
+    told = json.dumps(list(Event.objects.values("reason", "before", "after")), default=str)
+    told += json.dumps(list(Job.objects.values()), default=str)
+    assert "hunter2-secret" not in told
+    assert not password or password not in told
