@@ -166,7 +166,8 @@ def _none_left(job: Job, ranked: Placement, now: datetime) -> None:
     if job.patience_until is not None and now < job.patience_until:
         at = min(now + capacity_gap(job.attempts + 1), job.patience_until)
         store(job, placement={**placement.to_dict(ranked), "candidates": []})
-        outcomes.wait(job, Step(act=Act.WAIT, reason=f"waits for capacity: {reasons}"[:2000], at=at), now=now)
+        step = Step(act=Act.WAIT, code="no_capacity", reason=f"waits for capacity: {reasons}"[:2000], at=at)
+        outcomes.wait(job, step, now=now)
         return
     verdict = f"no offer fits: {reasons or 'Novita offers no such product'}"
     outcomes.finish(job, Step(act=Act.FAIL, code="no_capacity", reason=verdict[:2000]), now=now)

@@ -71,15 +71,15 @@ def not_sent(job: Job, error: NovitaError, *, now: datetime, at: datetime) -> No
 
 
 def wait(job: Job, step: Step, *, now: datetime) -> None:
-    """Give the claim back and look again later."""
-    state = JobState.CONFIRMING if job.was_called else JobState.QUEUED
-    store(
-        job,
-        state=state,
-        lease_until=None,
-        next_attempt_at=step.at or now + RECHECK,
-        error_detail=step.reason[:2000] if not job.error_code else job.error_detail,
-    )
+    """Give the claim back and look again later. What went wrong last stays told, unless the step names something newer."""
+    changes: dict[str, Any] = {
+        "state": JobState.CONFIRMING if job.was_called else JobState.QUEUED,
+        "lease_until": None,
+        "next_attempt_at": step.at or now + RECHECK,
+    }
+    if step.code or not job.error_code:
+        changes |= {"error_code": step.code, "error_detail": step.reason[:2000]}
+    store(job, **changes)
 
 
 def finish(job: Job, step: Step, *, now: datetime) -> None:
