@@ -8,21 +8,23 @@ from django.db import IntegrityError, transaction
 
 from instances.events import Actor, record
 from instances.lifecycle import shows, wish_shown_by
-from instances.models import Instance
+from instances.models import Event, Instance
 from instances.models.instance import AutoStopMode, LocalData
-from instances.operations.refusals import JobOpen, NameTaken, WrongPhase
+from instances.operations.refusals import JobOpen, NameTaken, Unmanaged, WrongPhase
 from instances.operations.wishes import locked_instance
 from instances.phases import current_job, refresh_phase
+
+_RELEASED = "instance.released"
 
 
 def adopt(instance_id: UUID, *, name: str, settings: dict[str, Any], actor: Actor, reason: str, now: datetime) -> Instance:
     """Make it managed: wanted is what is observed, auto-stop observes, the idle clock starts now, its data is precious."""
     with transaction.atomic():
         instance = locked_instance(instance_id)
-        if instance.managed:
-            return instance
         if instance.has_ended:
             raise WrongPhase(f"it is {instance.phase}: there is nothing to adopt")
+        if instance.managed:
+            return instance
         instance.managed, instance.name = True, name
         instance.wanted = wish_shown_by(instance.observed)
         instance.wanted_at = instance.last_used_at = now
@@ -54,11 +56,18 @@ def adopt(instance_id: UUID, *, name: str, settings: dict[str, Any], actor: Acto
 
 
 def release(instance_id: UUID, *, actor: Actor, reason: str, now: datetime) -> Instance:
-    """Hand it back: nothing is deleted or stopped, and no rule touches it from now on. Raises JobOpen."""
+    """Hand it back: nothing is deleted or stopped, and no rule touches it from now on.
+
+    Raises JobOpen, WrongPhase for one that has ended, and Unmanaged for one that was never in our care.
+    """
     with transaction.atomic():
         instance = locked_instance(instance_id)
+        if instance.has_ended:
+            raise WrongPhase(f"it is {instance.phase}: there is nothing to release")
         if not instance.managed:
-            return instance
+            if Event.objects.filter(instance=instance, type=_RELEASED).exists():
+                return instance
+            raise Unmanaged("it was not made here and nobody has adopted it: there is nothing to release")
         job = current_job(instance)
         if job is not None:
             raise JobOpen(f"its {job.verb} job is open: wait for it or cancel it first")
@@ -66,7 +75,7 @@ def release(instance_id: UUID, *, actor: Actor, reason: str, now: datetime) -> I
         instance.next_auto_stop_action = None
         instance.save(update_fields=["managed", "wanted", "wanted_at", "met_at", "next_auto_stop_action"])
         record(
-            "instance.released",
+            _RELEASED,
             at=now,
             actor=actor,
             instance=instance,

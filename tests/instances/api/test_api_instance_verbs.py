@@ -83,7 +83,7 @@ def test_an_errand_waits_for_no_other_job() -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "job_open")
 
 
-@pytest.mark.parametrize("verb", ["start", "stop", "restart", "migrate"])
+@pytest.mark.parametrize("verb", ["start", "stop", "restart", "migrate", "release", "adopt"])
 def test_what_has_ended_is_asked_nothing(verb: str) -> None:
     make_instance(name="gone", machine={"absent_at": NOW})
 
@@ -97,15 +97,16 @@ def test_an_unmanaged_one_takes_adopt_alone() -> None:
     theirs = make_instance(name="theirs", managed=False)
     path = f"/instances/{theirs.pk}"
 
-    refused = [caller.post(f"{path}/{verb}") for verb in ("start", "stop", "restart", "migrate")]
+    refused = [caller.post(f"{path}/{verb}") for verb in ("start", "stop", "restart", "migrate", "release")]
     refused += [caller.delete(path), caller.patch(path, {"owner": "me"}), caller.put(f"{path}/last-used")]
 
-    assert [(one.status_code, one.json()["code"]) for one in refused] == [(409, "unmanaged")] * 7
+    assert [(one.status_code, one.json()["code"]) for one in refused] == [(409, "unmanaged")] * 8
     adopted = caller.post(f"{path}/adopt", {"name": "ours", "labels": {"a": "b"}}).json()
     assert (adopted["managed"], adopted["name"], adopted["auto_stop"]["mode"]) == (True, "ours", "observe")
     assert (adopted["labels"], adopted["local_data"], adopted["wanted"]) == ({"a": "b"}, "precious", "running")
     released = caller.post("/instances/ours/release").json()
     assert (released["managed"], released["wanted"], released["open_job"]) == (False, None, None)
+    assert caller.post(f"{path}/release").status_code == 202
 
 
 def test_adopting_under_a_taken_or_impossible_name_asks_for_another() -> None:
