@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import ValidationError as NoValue
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import CursorPagination, LimitOffsetPagination
 from rest_framework.request import Request
@@ -48,7 +49,20 @@ class NewestFirst(CursorPagination):
         try:
             return super().decode_cursor(request)
         except NotFound:
-            raise ValidationError({"cursor": ["take the cursor from `next` or `previous` as it is"]}, "invalid") from None
+            raise _no_cursor_of_ours() from None
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (ValueError, NoValue):
+            # A well-formed cursor whose position is no id or no time; without a cursor it is an error of ours.
+            if self.cursor_query_param not in request.query_params:
+                raise
+            raise _no_cursor_of_ours() from None
+
+
+def _no_cursor_of_ours() -> ValidationError:
+    return ValidationError({"cursor": ["take the cursor from `next` or `previous` as it is"]}, "invalid")
 
 
 class NewestCreatedFirst(NewestFirst):

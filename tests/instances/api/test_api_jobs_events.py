@@ -1,5 +1,7 @@
 """/jobs and /events."""
 
+import base64
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -8,7 +10,7 @@ from instances.api.shapes import EventShape, JobShape
 from instances.events import record
 from instances.models import Instance, Job
 from tests.factories import NOW, PERSON, make_instance, make_job
-from tests.instances.api.calls import Caller
+from tests.instances.api.calls import Caller, fields
 
 pytestmark = pytest.mark.django_db
 
@@ -113,3 +115,13 @@ def test_pages_of_events_cost_the_same_queries_whatever_they_hold() -> None:
     with CaptureQueriesContext(connection) as queries:
         assert len(caller.get("/events").json()["results"]) >= 30
     assert len(queries) <= 3
+
+
+@pytest.mark.parametrize("position", ["p=x", "p=2026-99-99", "p=%00", "o=1&p=NaN", "r=1&p=-"])
+@pytest.mark.parametrize("path", ["/jobs", "/events", "/sync/runs", "/auto-stop/decisions"])
+def test_a_cursor_that_was_made_up_is_named(path: str, position: str) -> None:
+    cursor = base64.b64encode(position.encode()).decode()
+
+    answer = Caller().get(path, query_params={"cursor": cursor})
+
+    assert (answer.status_code, fields(answer)) == (400, {"cursor": "invalid"})
