@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from autostop.facts import Policy, default_policy, standing_at
 from autostop.models import Evaluation, PassRun, RecordedDecision
 from autostop.passes import FEWEST_ACTS, SHARE_OF_RUNNING, WORK, PassRunning, run_now
+from instances.api.fields import Flag, Strict
 from instances.api.pagination import NewestFirst
 from instances.api.problems import Problem
 from instances.api.times import duration_text, rfc3339
@@ -125,17 +126,10 @@ class Decisions(ListAPIView[RecordedDecision]):
     filterset_fields = ["instance_id", "code", "action", "hold", "acted"]
 
 
-class CheckRequestSerializer(serializers.Serializer[Any]):
-    dry_run = serializers.BooleanField(default=True)
+class CheckRequestSerializer(Strict):
+    """A mistyped rehearsal must not become a stop: unknown fields and words for a truth value are refused."""
 
-    def to_internal_value(self, data: Any) -> Any:
-        """Refuses fields nobody knows, and words for a truth value: a mistyped rehearsal must not become a stop."""
-        errors: dict[str, list[str]] = {name: ["there is no such field"] for name in data if name not in self.fields}
-        if not isinstance(data.get("dry_run", True), bool):
-            errors["dry_run"] = ["write true or false"]
-        if errors:
-            raise serializers.ValidationError(errors, code="invalid")
-        return super().to_internal_value(data)
+    dry_run = Flag(default=True)
 
 
 class Check(APIView):

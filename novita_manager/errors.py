@@ -23,6 +23,10 @@ MEDIA_TYPE = "application/problem+json"
 MACHINE_PATHS = ("/api", "/health", "/metrics")
 _DATABASE_RETRY_SECONDS = 5
 _CODES = {"parse_error": "malformed_json", "error": "server_error"}
+_REMEDIES = {
+    "not_authenticated": "write an API key as `Authorization: Bearer <api key>`",
+    "unsupported_media_type": "send the body as application/json",
+}
 
 
 def problem(
@@ -87,7 +91,7 @@ def _described(exception: Exception) -> tuple[int, dict[str, Any], dict[str, str
         return exception.status_code, _validation(exception), {}
     if isinstance(exception, exceptions.APIException):
         code = getattr(exception.detail, "code", exception.default_code)
-        body = problem(exception.status_code, _CODES.get(code, code), str(exception.detail))
+        body = problem(exception.status_code, _CODES.get(code, code), _REMEDIES.get(code) or str(exception.detail))
         return exception.status_code, body, _headers(exception)
     return 500, problem(500, "server_error", "something failed here; the request id finds it in the logs"), {}
 

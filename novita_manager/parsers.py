@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from rest_framework.exceptions import ParseError
@@ -17,6 +17,11 @@ LONGEST_BODY = 1_048_576
 # Read and thrown away, so that a client that is still sending gets the answer instead of a reset connection.
 _DRAINED = 64 * LONGEST_BODY
 _DEEPEST = 32
+_REASONS: dict[type[Exception], str] = {
+    RecursionError: "nested too deeply",
+    InvalidOperation: "a number is beyond all bounds",
+    UnicodeDecodeError: "it is not UTF-8",
+}
 
 
 class StrictJSONParser(BaseParser):
@@ -40,7 +45,7 @@ class StrictJSONParser(BaseParser):
                 object_pairs_hook=_without_repeats,
             )
         except (ValueError, ArithmeticError, RecursionError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+            reason = _REASONS.get(type(error)) or str(error)
             raise ParseError(f"the request body is not JSON as we take it: {reason[:200]}") from None
         if not isinstance(value, dict):
             raise ParseError("the request body must be one JSON object")

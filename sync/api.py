@@ -1,6 +1,5 @@
 """Sync over HTTP: past runs, and one on demand with its result in the answer."""
 
-from typing import Any
 
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
@@ -10,6 +9,7 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from instances.api.fields import Flag, Strict
 from instances.api.pagination import NewestFirst
 from instances.api.problems import Problem
 from instances.api.viewsets import actor_of
@@ -38,16 +38,8 @@ class SyncRunSerializer(serializers.ModelSerializer[SyncRun]):
         ]
 
 
-class SyncRequestSerializer(serializers.Serializer[Any]):
-    dry_run = serializers.BooleanField(default=False)
-
-    def to_internal_value(self, data: Any) -> Any:
-        errors: dict[str, list[str]] = {name: ["there is no such field"] for name in data if name not in self.fields}
-        if not isinstance(data.get("dry_run", False), bool):
-            errors["dry_run"] = ["write true or false"]
-        if errors:
-            raise serializers.ValidationError(errors, code="invalid")
-        return super().to_internal_value(data)
+class SyncRequestSerializer(Strict):
+    dry_run = Flag(default=False)
 
 
 class Runs(ListAPIView[SyncRun]):

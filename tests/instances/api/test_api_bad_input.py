@@ -297,3 +297,27 @@ def test_a_huge_offset_is_an_empty_page() -> None:
     answer = Caller().get("/instances?offset=999999999999999999")
 
     assert (answer.status_code, answer.json()["results"]) == (200, [])
+
+
+@pytest.mark.parametrize("path", ["/sync/runs", "/auto-stop/check"])
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [(rb'{"\ud800": 1}', "?"), (b'{"dry_run": "no"}', "dry_run"), (b'{"dryrun": true}', "dryrun"), (b'{"": 1}', "")],
+)
+def test_a_bad_order_to_look_now_is_named_and_looks_at_nothing(path: str, raw: bytes, field: str) -> None:
+    answer = Caller().post(path, raw)
+
+    assert (answer.status_code, set(fields(answer))) == (400, {field})
+
+
+def test_a_refusal_of_the_content_type_says_which_one_is_taken() -> None:
+    answer = Caller().client.post(f"{API}/instances", data="name=a", content_type="text/plain")
+
+    assert answer.json()["detail"] == "send the body as application/json"
+
+
+def test_a_number_beyond_all_bounds_is_refused_in_words() -> None:
+    answer = Caller().post("/instances", b'{"gpu_num": 1e99999999999999999999}')
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
+    assert "a number is beyond all bounds" in answer.json()["detail"]
