@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import wraps
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,6 +24,7 @@ from rest_framework.views import APIView
 from instances.api.times import rfc3339
 from instances.models import PeriodicWork, ProviderAccount, ProviderBreaker
 from novita_manager.authentication import ApiKeyAuthentication
+from novita_manager.errors import problem_http_response
 from novita_manager.middleware import came_by_unknown_proxy, is_in
 from novita_manager.redis_state import redis_problem
 
@@ -59,11 +62,28 @@ class _Memory:
 memory = _Memory()
 
 
+def _reads_only(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Other methods are answered as the API does; they change nothing, so no token of a form is asked for."""
+
+    @csrf_exempt
+    @wraps(view)
+    def answer(request: HttpRequest) -> HttpResponse:
+        if request.method in ("GET", "HEAD"):
+            return view(request)
+        return problem_http_response(
+            405, "method_not_allowed", f'Method "{request.method}" not allowed.', headers={"Allow": "GET, HEAD"}
+        )
+
+    return answer
+
+
+@_reads_only
 def live(request: HttpRequest) -> HttpResponse:
     """This process answers."""
     return JsonResponse({"status": OK})
 
 
+@_reads_only
 def ready(request: HttpRequest) -> HttpResponse:
     """This process can serve: the database answers, and Redis where it must."""
     checks = {"database": _database()}

@@ -26,7 +26,8 @@ class HasScope(BasePermission):
             return False
         if request.method == "OPTIONS" or not hasattr(view, (request.method or "").lower()):
             raise MethodNotAllowed(request.method or "")  # before a scope that no action names
-        action = getattr(view, "action", None) or (request.method or "").lower()
+        method = "get" if request.method == "HEAD" else (request.method or "").lower()
+        action = getattr(view, "action", None) or method
         scope = getattr(view, "scopes", {}).get(action)
         if scope is None or not key.has_scope(scope):
             self.message = f"this API key lacks the scope {scope!r}" if scope else self.message

@@ -218,3 +218,16 @@ def test_the_scope_that_a_job_needs_is_asked_of_the_job() -> None:
     job = make_job(make_instance(name="one"), verb="delete")
 
     assert client_of(make_key("operate")[1]).post(f"/api/v1/jobs/{job.pk}/cancel").status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/instances", "/sync/runs", "/auto-stop/stats", "/automation"])
+def test_who_may_get_may_ask_for_the_head(path: str) -> None:
+    reader = client_of(make_key("read")[1])
+
+    assert reader.head(f"/api/v1{path}").status_code == 200
+
+
+def test_who_brings_no_key_is_told_how_to() -> None:
+    answer = Client().get("/api/v1/instances")
+
+    assert "Authorization: Bearer <api key>" in answer.json()["detail"]

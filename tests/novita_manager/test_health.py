@@ -169,3 +169,16 @@ def test_a_database_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     assert (api.status_code, api.json()["code"]) == (503, "database_away")
     assert api["Retry-After"] == "5"
     assert Client().get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/health/live/", "/health"])
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete", "options", "trace"])
+def test_health_is_only_read(path: str, method: str) -> None:
+    browser = Client(enforce_csrf_checks=True)
+
+    answer = getattr(browser, method)(path)
+
+    assert (answer.status_code, answer["Content-Type"]) == (405, "application/problem+json")
+    assert answer.json()["code"] == "method_not_allowed"
+    assert "GET" in answer["Allow"]
+    assert browser.head(path).status_code == 200
