@@ -24,6 +24,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
+# Beyond every use, and small enough that a time before or after now exists.
+_LONGEST = timedelta(days=3650)
 
 
 def parse_duration(text: str, *, bare: str | None) -> timedelta:
@@ -37,7 +39,10 @@ def parse_duration(text: str, *, bare: str | None) -> timedelta:
     number, unit = found.groups()
     if not unit and bare is None:
         raise ValueError(f"write {number}s or {number}m")
-    return timedelta(seconds=float(number) * _UNITS[unit or bare or "s"])
+    seconds = float(number) * _UNITS[unit or bare or "s"]
+    if seconds > _LONGEST.total_seconds():
+        raise ValueError(f"write at most {_LONGEST.days}d")
+    return timedelta(seconds=seconds)
 
 
 class Environment:
@@ -126,6 +131,16 @@ class Environment:
                 f"{name}: write an address that starts with {' or '.join(f'{s}://' for s in schemes)}"
             )
         return value
+
+    def origins(self, name: str, *, subdomains: bool = False) -> list[str]:
+        """Scheme, host and port of pages, as browsers send them in `Origin`; `subdomains` takes https://*.example too."""
+        found: list[str] = []
+        for word in self.words(name):
+            found.append(word.rstrip("/"))
+            host = found[-1].replace("://*.", "://", 1) if subdomains else found[-1]
+            if re.fullmatch(r"https?://[^/?#\s@*]+", host) is None:
+                raise ImproperlyConfigured(f"{name}={word}: write origins such as https://manager.example, split by commas")
+        return found
 
     def rate(self, name: str, default: str) -> str:
         """A request limit in django-ratelimit's form: a count, a slash, a period of s, m, h or d."""

@@ -20,11 +20,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
 
 # --- core -----------------------------------------------------------------------------------------------------------
-ENVIRONMENT = env.choice(
-    "ENVIRONMENT",
-    env.choice("NODE_ENV", "development", ("development", "production", "test")),
-    ("development", "production", "test"),
-)
+_ENVIRONMENTS = ("development", "production", "test")
+ENVIRONMENT = env.choice("ENVIRONMENT" if env.text("ENVIRONMENT") else "NODE_ENV", "development", _ENVIRONMENTS)
 PRODUCTION = ENVIRONMENT == "production"
 DEBUG = False
 PORT = env.integer("PORT", 3000, minimum=1, maximum=65535)
@@ -114,8 +111,8 @@ MIGRATION_INTERVAL = env.duration("MIGRATION_INTERVAL_MINUTES", "15", bare="m")
 # --- outside --------------------------------------------------------------------------------------------------------
 PUBLIC_URL = env.url("PUBLIC_URL")
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
-CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
-CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS")
+CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS", subdomains=True)
+CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
 HEALTH_ALLOWED_NETWORKS = env.networks("HEALTH_ALLOWED_NETWORKS", "127.0.0.0/8,::1/128")
 HEARTBEAT_URL = env.url("HEARTBEAT_URL")
 RATE_LIMIT_WRITE = env.rate("RATE_LIMIT_WRITE", "300/m")

@@ -46,7 +46,7 @@ def test_what_is_no_duration_is_refused(written: str) -> None:
         parse_duration(written, bare="s")
 
 
-@given(st.integers(min_value=0, max_value=10**6), st.sampled_from("smhd"))
+@given(st.integers(min_value=0, max_value=3650), st.sampled_from("smhd"))
 def test_every_whole_number_with_a_unit_is_that_many(number: int, unit: str) -> None:
     each = {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
 
@@ -186,3 +186,24 @@ def test_celery_spells_a_unix_socket_its_own_way() -> None:
     assert celery_address("unix:///run/x.sock") == "redis+socket:///run/x.sock?virtual_host=0"
     assert celery_address("redis://h:1/0") == "redis://h:1/0"
     assert celery_address("") == "memory://"
+
+
+@pytest.mark.parametrize("value", ["3651d", "99999999999999999999d", "9" * 400 + "s"])
+def test_a_duration_without_measure_is_refused(value: str) -> None:
+    text = refusal(Environment({"SPAN": value}).duration, "SPAN", "1m", bare=None)
+
+    assert text == f"SPAN={value}: write at most 3650d"
+
+
+def test_origins_are_read_without_their_last_slash() -> None:
+    environment = Environment({"ORIGINS": "https://a.example/, http://localhost:3000", "WIDE": "https://*.b.example"})
+
+    assert environment.origins("ORIGINS") == ["https://a.example", "http://localhost:3000"]
+    assert environment.origins("WIDE", subdomains=True) == ["https://*.b.example"]
+
+
+@pytest.mark.parametrize(
+    "value", ["a.example", "https://", "ftp://a.example", "https://a.example/path", "https://*.a.example", "*"]
+)
+def test_what_is_no_origin_is_refused(value: str) -> None:
+    assert f"ORIGINS={value}: write origins such as https://" in refusal(Environment({"ORIGINS": value}).origins, "ORIGINS")
