@@ -80,7 +80,8 @@ def _of_unmet(seen: Seen) -> Consequence:
     if not shows(seen.wanted, seen.observed):
         if seen.observed is Observed.ABSENT and not seen.job_open:
             return _gone()
-        if seen.wanted == Wanted.STOPPED and seen.stop_sent and not seen.call_in_flight and _started_outside(seen):
+        since_our_stop = seen.stop_sent and not seen.call_in_flight and _started_later(seen) and not _started_by_us(seen)
+        if seen.wanted == Wanted.STOPPED and seen.observed is Observed.RUNNING and since_our_stop:
             return _started_by_somebody()
         return _NOTHING
     if seen.call_in_flight or (seen.job_call_ended_at and seen.read_began_at <= seen.job_call_ended_at):
@@ -127,10 +128,10 @@ def _exited(seen: Seen) -> Consequence:
 
 
 def _started(seen: Seen) -> Consequence:
-    if _started_outside(seen):
+    if _started_later(seen):
+        if _started_by_us(seen):
+            return Consequence(meaning=Meaning.UNMET, reason="an earlier call of ours started it after all")
         return _started_by_somebody()
-    if seen.started_at and seen.start_call_ended_at and seen.started_at > seen.start_call_ended_at:
-        return Consequence(meaning=Meaning.UNMET, reason="an earlier call of ours started it after all")
     if _within_settle(seen):
         return Consequence(meaning=Meaning.WAIT, reason="a call of ours may be the cause")
     if seen.read_began_at <= seen.first_seen_at:
@@ -138,11 +139,16 @@ def _started(seen: Seen) -> Consequence:
     return _started_by_somebody()
 
 
-def _started_outside(seen: Seen) -> bool:
-    """Whether Novita's own time proves a start that no call of ours explains."""
-    if seen.started_at is None or seen.last_call_ended_at is None or seen.started_at <= seen.last_call_ended_at:
+def _started_later(seen: Seen) -> bool:
+    """Whether Novita's own time of the last start lies after every call of ours; an older one proves nothing."""
+    return seen.started_at is not None and seen.last_call_ended_at is not None and seen.started_at > seen.last_call_ended_at
+
+
+def _started_by_us(seen: Seen) -> bool:
+    """Whether the last start lies within the settle period of a call that may make it run."""
+    if seen.started_at is None or seen.start_call_ended_at is None:
         return False
-    return seen.start_call_ended_at is None or seen.started_at > seen.start_call_ended_at + seen.settle
+    return seen.started_at <= seen.start_call_ended_at + seen.settle
 
 
 def _within_settle(seen: Seen) -> bool:

@@ -1,6 +1,5 @@
 """Sync over HTTP: past runs, and one on demand with its result in the answer."""
 
-
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema

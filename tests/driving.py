@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic, sleep
 from typing import Any
+from uuid import UUID
 
 import time_machine
 from django.utils import timezone
@@ -33,6 +34,7 @@ class Drive:
 
     novita: Driver
     clock: time_machine.Traveller
+    before_job: Callable[[UUID], None] | None = None  # what a test does just before a job is carried out
 
     @property
     def now(self) -> datetime:
@@ -68,6 +70,8 @@ class Drive:
 
     def do_jobs(self) -> None:
         for job_id in due_jobs(self.now, BATCH):
+            if self.before_job is not None:
+                self.before_job(job_id)
             carry_out(job_id)
 
     def check_health(self) -> None:

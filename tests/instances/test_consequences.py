@@ -26,21 +26,45 @@ def table() -> list[Seen]:
         "job_call_ended_at": [None, JUST_NOW, LATER],
         "last_call_ended_at": [None, LONG_AGO, JUST_NOW],
         "contradicted": truths,
-        "started_at": [None, READ - timedelta(seconds=10)],
+        "started_at": [None, LONG_AGO + timedelta(seconds=10), READ - timedelta(seconds=10)],
         "spot_reclaim": truths,
     }
     rows = (dict(zip(names_and_values, row, strict=True)) for row in itertools.product(*names_and_values.values()))
     return [
-        Seen(read_began_at=READ, settle=SETTLE, **row)
+        Seen(read_began_at=READ, settle=SETTLE, **row, **more)
         for row in rows
         if row["job_open"] or not (row["call_in_flight"] or row["job_call_ended_at"])
+        for more in further(row)
     ]
+
+
+def further(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """What only some rows can have: a stop is open for a wish to stop, no call of ours is later than the last one."""
+    if not row["wanted"]:
+        return [{"managed": managed} for managed in (True, False)]
+    if row["wanted"] != "stopped":
+        return [{}]
+    last = row["last_call_ended_at"]
+    starts = [None] if last is None else [None, LONG_AGO] if last == LONG_AGO else [None, LONG_AGO, last]
+    stops = [False, True] if row["job_open"] and not row["met"] else [False]
+    return [{"start_call_ended_at": start, "stop_sent": stop} for start, stop in itertools.product(starts, stops)]
+
+
+def started_later(seen: Seen) -> bool:
+    """Novita's own time of the last start lies after every call of ours."""
+    return seen.started_at is not None and seen.last_call_ended_at is not None and seen.started_at > seen.last_call_ended_at
+
+
+def started_by_us(seen: Seen) -> bool:
+    """Such a start within the settle period of a call that may make it run is ours."""
+    assert seen.started_at is not None
+    return seen.start_call_ended_at is not None and seen.started_at <= seen.start_call_ended_at + SETTLE
 
 
 def expected(seen: Seen) -> set[Meaning]:
     """What the rules allow."""
     if not seen.wanted:  # one of ours that nothing is wanted of any more, and that lives all the same, is taken over
-        lives = bool(wish_shown_by(seen.observed)) and seen.observed is not Observed.UNKNOWN
+        lives = seen.managed and bool(wish_shown_by(seen.observed)) and seen.observed is not Observed.UNKNOWN
         return {Meaning.OUTSIDE} if lives and not seen.job_open else {Meaning.NOTHING}
     recent = seen.last_call_ended_at is not None and seen.last_call_ended_at + SETTLE > READ
     return expected_once_met(seen, recent=recent) if seen.met else expected_before(seen, recent=recent)
@@ -49,6 +73,9 @@ def expected(seen: Seen) -> set[Meaning]:
 def expected_before(seen: Seen, *, recent: bool) -> set[Meaning]:
     if seen.observed is Observed.ABSENT and seen.wanted != "deleted":
         return {Meaning.NOTHING} if seen.job_open else {Meaning.OUTSIDE}
+    if seen.wanted == "stopped" and seen.observed is Observed.RUNNING:
+        somebody = seen.stop_sent and not seen.call_in_flight and started_later(seen) and not started_by_us(seen)
+        return {Meaning.OUTSIDE} if somebody else {Meaning.NOTHING}
     too_old = seen.call_in_flight or (seen.job_call_ended_at is not None and seen.job_call_ended_at >= READ)
     if not shows(seen.wanted, seen.observed) or too_old:
         return {Meaning.NOTHING}
@@ -67,11 +94,9 @@ def expected_once_met(seen: Seen, *, recent: bool) -> set[Meaning]:
             return {Meaning.RECLAIMED}
         return {Meaning.WAIT} if recent or seen.first_seen_at == READ else {Meaning.OUTSIDE}
     if (seen.wanted, seen.observed) == ("stopped", Observed.RUNNING):
-        proven = (
-            seen.started_at is not None and seen.last_call_ended_at is not None and seen.started_at > seen.last_call_ended_at
-        )
-        unsure = recent or seen.first_seen_at == READ
-        return {Meaning.WAIT} if unsure and not proven else {Meaning.OUTSIDE}
+        if started_later(seen):
+            return {Meaning.UNMET} if started_by_us(seen) else {Meaning.OUTSIDE}
+        return {Meaning.WAIT} if recent or seen.first_seen_at == READ else {Meaning.OUTSIDE}
     return {Meaning.NOTHING}
 
 
@@ -101,3 +126,20 @@ def test_a_reclaimed_machine_is_never_taken_for_one_that_somebody_stopped() -> N
     for seen in table():
         if seen.spot_reclaim and seen.observed is Observed.EXITED and seen.wanted == "running":
             assert consequence_of(seen).meaning is not Meaning.OUTSIDE
+
+
+def test_the_start_of_a_former_run_is_no_late_start_of_ours() -> None:
+    seen = Seen(
+        wanted="stopped",
+        met=True,
+        observed=Observed.RUNNING,
+        read_began_at=READ,
+        first_seen_at=READ - timedelta(minutes=1),
+        started_at=LONG_AGO + timedelta(seconds=10),  # Novita's time lags behind what it shows
+        start_call_ended_at=LONG_AGO,
+        last_call_ended_at=READ - timedelta(minutes=30),  # our stop, which was met
+    )
+
+    found = consequence_of(seen)
+
+    assert (found.meaning, found.wanted) == (Meaning.OUTSIDE, "running")

@@ -1,0 +1,337 @@
+"""What reads do to rows: the wish, the end, the meter and the alarms that follow, each judged by when its read began."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from instances.lifecycle import Observed
+from instances.models import Alarm, Instance, Machine
+from instances.novita.types import RemoteInstance
+from instances.observation import (
+    effective_observed_at,
+    locked_account,
+    observe,
+    observe_missing,
+    observe_not_found,
+    resolve_attempt,
+)
+from instances.operations import request_delete, request_start, request_stop
+from instances.readings import reading_of
+from tests.factories import NOW, PERSON, make_account, make_instance, make_job, make_machine
+
+pytestmark = pytest.mark.django_db
+SECOND = timedelta(seconds=1)
+SETTLE = timedelta(seconds=60)
+
+
+def machine_of(instance: Instance) -> Machine:
+    instance.refresh_from_db()
+    assert instance.machine is not None
+    return instance.machine
+
+
+def show(instance: Instance, status: str, at: datetime, **fields: Any) -> bool:
+    """One read, begun at `at`, that shows its machine so."""
+    machine = machine_of(instance)
+    remote = RemoteInstance(id=machine.novita_id or "", status=status, billing_mode=machine.billing_mode, **fields)
+    taken = observe(machine, reading_of(remote), began_at=at, now=at, account=locked_account())
+    instance.refresh_from_db()
+    return taken
+
+
+def lose(instance: Instance, at: datetime) -> bool:
+    """A complete list without it, then a read by id that does not find it."""
+    observe_missing(machine_of(instance), list_began_at=at)
+    gone = observe_not_found(machine_of(instance), began_at=at + SECOND, now=at + SECOND, account=locked_account())
+    instance.refresh_from_db()
+    return gone
+
+
+def events(instance: Instance, type_: str) -> int:
+    return instance.events.filter(type=type_).count()
+
+
+def alarms(kind: str) -> list[str]:
+    return list(Alarm.objects.filter(kind=kind, cleared_at=None).values_list("subject", flat=True))
+
+
+def test_a_read_older_than_the_one_stored_is_ignored() -> None:
+    instance = make_instance()
+
+    assert not show(instance, "exited", NOW - SECOND)
+
+    assert instance.observed is Observed.RUNNING
+
+
+def test_a_complete_list_vouches_for_what_it_left_unchanged_and_outdates_older_reads() -> None:
+    instance = make_instance()
+    account = make_account(complete_list_at=NOW + 10 * SECOND)
+
+    assert effective_observed_at(machine_of(instance), account) == NOW + 10 * SECOND
+    assert not show(instance, "exited", NOW + 5 * SECOND)
+
+
+def test_a_missing_machine_is_vouched_for_by_no_list() -> None:
+    instance = make_instance(machine={"missing_since": NOW})
+
+    account = make_account(complete_list_at=NOW + 10 * SECOND)
+
+    assert effective_observed_at(machine_of(instance), account) == NOW
+
+
+def test_gone_takes_a_list_without_it_and_a_read_that_does_not_find_it() -> None:
+    instance = make_instance()
+
+    assert not observe_not_found(machine_of(instance), began_at=NOW + SECOND, now=NOW, account=None)
+    assert lose(instance, NOW + 2 * SECOND)
+
+    assert (instance.phase, instance.wanted) == ("gone", "")
+    assert events(instance, "instance.changed_outside") == 1
+
+
+def test_under_a_frozen_account_nothing_is_proven_absent() -> None:
+    instance = make_instance()
+    make_account(frozen_since=NOW, complete_list_at=None)
+
+    assert not lose(instance, NOW + SECOND)
+
+    assert instance.phase != "gone"
+
+
+@pytest.mark.parametrize(("verb", "gone"), [("start", False), ("migrate", False), ("create", False), ("stop", True)])
+def test_within_the_settle_period_of_a_call_that_moves_it_absence_proves_nothing(verb: str, *, gone: bool) -> None:
+    instance = make_instance()
+    make_job(instance, verb=verb, state="succeeded", called_at=NOW, call_ended_at=NOW)
+
+    assert lose(instance, NOW + SETTLE / 2) is gone
+    assert gone or lose(instance, NOW + 2 * SETTLE)
+
+
+def test_the_first_read_after_the_call_that_shows_the_wish_meets_it() -> None:
+    instance = make_instance()
+    job = make_job(instance, verb="stop", state="confirming", called_at=NOW, call_ended_at=NOW + 5 * SECOND)
+    Machine.objects.update(observed_at=NOW - SECOND)
+
+    show(instance, "exited", NOW + 4 * SECOND)
+    assert not instance.met
+
+    show(instance, "exited", NOW + 6 * SECOND)
+    job.refresh_from_db()
+    assert (instance.met_at, job.state) == (NOW + 6 * SECOND, "succeeded")
+
+
+def test_a_stop_wish_is_not_met_while_an_unclear_start_may_still_take_effect() -> None:
+    instance = make_instance(status="exited")
+    make_job(instance, verb="start", state="confirming", called_at=NOW, call_ended_at=NOW + SECOND, call_outcome="unclear")
+    request_stop(instance.pk, actor=PERSON, reason="", now=NOW + 2 * SECOND)
+
+    show(instance, "exited", NOW + 5 * SECOND)
+    assert not instance.met
+
+    show(instance, "exited", NOW + 2 * SETTLE)
+    assert instance.met
+
+
+def test_a_start_of_ours_that_takes_effect_after_a_stop_wish_was_met_is_stopped_again() -> None:
+    instance = make_instance(status="exited")
+    make_job(instance, verb="start", state="superseded", called_at=NOW, call_ended_at=NOW)
+    Instance.objects.update(wanted="stopped", met_at=NOW)
+
+    show(instance, "running", NOW + 30 * SECOND, started_at=NOW + 20 * SECOND)
+
+    job = instance.open_job
+    assert (instance.wanted, instance.met) == ("stopped", False)
+    assert job is not None
+    assert job.verb == "stop"
+    assert events(instance, "instance.started_late") == 1
+
+
+def test_a_running_machine_repeats_an_unmet_stop_unless_novita_proves_a_later_start() -> None:
+    instance = make_instance()
+    job = make_job(
+        instance, verb="stop", state="confirming", called_at=NOW, call_ended_at=NOW + SECOND, call_outcome="accepted"
+    )
+
+    show(instance, "running", NOW + 10 * SECOND, started_at=NOW - timedelta(hours=1))
+    assert (instance.wanted, instance.met) == ("stopped", False)
+
+    show(instance, "running", NOW + 40 * SECOND, started_at=NOW + 30 * SECOND)
+    job.refresh_from_db()
+    assert (instance.wanted, instance.met, instance.wanted_by_kind) == ("running", True, "outside")
+    assert job.state == "superseded"
+
+
+def test_a_restart_of_ours_under_way_is_no_start_outside() -> None:
+    instance = make_instance()
+    make_job(instance, verb="restart", state="superseded", called_at=NOW - 2 * SECOND, call_ended_at=NOW - SECOND)
+    make_job(instance, verb="stop", state="confirming", called_at=NOW, call_ended_at=NOW + SECOND)
+
+    show(instance, "running", NOW + 20 * SECOND, started_at=NOW + 10 * SECOND)
+
+    assert (instance.wanted, instance.met) == ("stopped", False)
+
+
+def test_an_exit_is_a_stop_outside_only_on_the_second_read() -> None:
+    instance = make_instance()
+
+    show(instance, "exited", NOW + SECOND)
+    assert instance.wanted == "running"
+
+    show(instance, "exited", NOW + 30 * SECOND)
+    assert (instance.wanted, instance.met) == ("stopped", True)
+    assert not instance.jobs.exists()
+
+
+def test_a_reclaimed_machine_stays_wanted_running_and_gets_no_job_here() -> None:
+    instance = make_instance(machine={"running_since": NOW - timedelta(hours=2)})
+
+    for seconds in (1, 30, 60):
+        show(instance, "exited", NOW + seconds * SECOND, spot_status="terminated", spot_reclaim_at=NOW)
+
+    assert (instance.wanted, instance.met) == ("running", True)
+    assert not instance.jobs.exists()
+    assert events(instance, "instance.reclaimed") == 1
+
+
+def test_a_person_may_start_what_was_taken_back_though_it_is_wanted_running_all_along() -> None:
+    instance = make_instance(machine={"running_since": NOW - timedelta(hours=2)})
+    show(instance, "exited", NOW + SECOND, spot_status="terminated", spot_reclaim_at=NOW)
+
+    request_start(instance.pk, actor=PERSON, reason="", now=NOW + 2 * SECOND)
+    request_start(instance.pk, actor=PERSON, reason="", now=NOW + 3 * SECOND)
+
+    assert [job.verb for job in instance.jobs.all()] == ["start"]
+
+
+def test_what_comes_back_after_its_deletion_is_deleted_again() -> None:
+    instance = make_instance()
+    request_delete(instance.pk, actor=PERSON, reason="", now=NOW)
+    lose(instance, NOW + SECOND)
+    assert instance.phase == "deleted"
+
+    show(instance, "running", NOW + 30 * SECOND)
+
+    job = instance.open_job
+    assert (instance.wanted, instance.ended_at) == ("deleted", None)
+    assert job is not None
+    assert job.verb == "delete"
+
+
+def test_what_comes_back_after_it_was_gone_is_wanted_as_it_is() -> None:
+    instance = make_instance()
+    lose(instance, NOW + SECOND)
+
+    show(instance, "running", NOW + 30 * SECOND)
+
+    assert (instance.wanted, instance.met, instance.ended_at) == ("running", True, None)
+    assert not instance.jobs.exists()
+
+
+def test_a_machine_of_a_create_that_was_given_up_is_taken_over_when_it_turns_up() -> None:
+    instance = make_instance(status="", wanted="", wanted_at=None, given_up=True, ended_at=NOW, phase="failed")
+    attempt = Machine.objects.create(
+        instance=instance, correlation_id="abcdefghijklmnop", created_at=NOW, called_at=NOW, given_up_at=NOW
+    )
+
+    resolve_attempt(attempt, "late-one", now=NOW + SECOND, how="found in a list")
+    show(instance, "running", NOW + 2 * SECOND)
+
+    assert (instance.wanted, instance.given_up, instance.ended_at) == ("running", False, None)
+    assert machine_of(instance) == attempt
+
+
+def test_what_comes_back_to_a_name_that_is_taken_gets_a_longer_one() -> None:
+    instance = make_instance(name="worker")
+    lose(instance, NOW + SECOND)
+    make_instance(name="Worker")
+
+    show(instance, "running", NOW + 30 * SECOND)
+
+    assert instance.name == f"worker-{instance.pk.hex[:8]}"
+    assert instance.phase != "gone"
+    assert events(instance, "instance.renamed") == 1
+
+
+def test_an_attempt_found_beside_a_living_machine_is_surplus_named_and_left_alone() -> None:
+    instance = make_instance()
+    attempt = Machine.objects.create(instance=instance, correlation_id="abcdefghijklmnop", created_at=NOW, called_at=NOW)
+    current = machine_of(instance)
+
+    resolve_attempt(attempt, "second-one", now=NOW + SECOND, how="found in a list")
+
+    assert machine_of(instance) == current
+    assert alarms("surplus_machine") == ["second-one"]
+    assert not instance.jobs.exists()
+
+
+def test_the_alarm_of_a_surplus_machine_ends_once_it_is_proven_gone() -> None:
+    instance = make_instance()
+    attempt = Machine.objects.create(instance=instance, correlation_id="abcdefghijklmnop", created_at=NOW, called_at=NOW)
+    resolve_attempt(attempt, "second-one", now=NOW, how="found in a list")
+
+    observe_missing(attempt, list_began_at=NOW + SECOND)
+    observe_not_found(attempt, began_at=NOW + 2 * SECOND, now=NOW + 2 * SECOND, account=None)
+
+    assert alarms("surplus_machine") == []
+
+
+def test_an_unfamiliar_word_ends_no_run() -> None:
+    instance = make_instance(machine={"billed_since": NOW, "billed_price_usd_per_hour": Decimal("0.35")})
+    before = machine_of(instance)
+
+    show(instance, "hibernating", NOW + 30 * SECOND)
+    assert instance.phase == "unknown"
+    assert machine_of(instance).endpoints == before.endpoints
+    show(instance, "running", NOW + SETTLE)
+
+    assert instance.phase == "ready"
+    assert machine_of(instance).running_since == before.running_since
+    assert machine_of(instance).billed_since == NOW
+    assert events(instance, "instance.running") == 0
+
+
+def test_a_start_told_behind_an_unfamiliar_word_is_a_new_run() -> None:
+    instance = make_instance(machine={"billed_since": NOW})
+
+    show(instance, "hibernating", NOW + 30 * SECOND)
+    show(instance, "running", NOW + SETTLE, started_at=NOW + 40 * SECOND)
+
+    assert machine_of(instance).running_since == NOW + SETTLE
+    assert instance.phase == "checking"
+
+
+def test_an_unmanaged_one_never_gets_a_wish_or_a_job() -> None:
+    instance = make_instance(managed=False)
+
+    for number, status in enumerate(("exited", "exited", "running", "toStop", "hibernating"), start=1):
+        show(instance, status, NOW + number * SETTLE)
+
+    assert (instance.wanted, instance.jobs.count()) == ("", 0)
+
+
+def test_a_former_machine_changes_its_own_row_only() -> None:
+    instance = make_instance()
+    former = machine_of(instance)
+    make_machine(instance)
+    instance.refresh_from_db()
+    remote = RemoteInstance(id=former.novita_id or "", status="exited")
+
+    observe(former, reading_of(remote), began_at=NOW + SECOND, now=NOW + SECOND, account=None)
+
+    instance.refresh_from_db()
+    former.refresh_from_db()
+    assert (instance.phase, instance.observed, former.status) == ("ready", Observed.RUNNING, "exited")
+
+
+def test_an_observation_leaves_the_columns_of_the_attempt_alone() -> None:
+    instance = make_instance()
+    stale = machine_of(instance)
+    Machine.objects.update(called_at=NOW, details_read_at=NOW)
+
+    reading = reading_of(RemoteInstance(id=stale.novita_id or "", status="exited"))
+    observe(stale, reading, began_at=NOW + SECOND, now=NOW + SECOND, account=None)
+
+    fresh = machine_of(instance)
+    assert (fresh.status, fresh.called_at, fresh.details_read_at) == ("exited", NOW, NOW)
