@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from instances.executor.steps import LONGEST_GAP, Act, JobFacts, capacity_gap, next_step, repeat_gap
-from instances.lifecycle import WISH_VERBS, Observed, Verb
+from instances.lifecycle import MOVING, WISH_VERBS, Observed, Verb
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SETTLE = timedelta(seconds=60)
@@ -170,3 +170,66 @@ def test_an_edit_that_never_shows_ends_in_words() -> None:
     assert next_step(facts).act is Act.WAIT
     later = next_step(replace(facts, now=NOW + timedelta(hours=1)))
     assert (later.act, later.code) == (Act.FAIL, "not_shown")
+
+
+def test_a_start_that_ran_and_exited_again_fails_and_is_not_repeated() -> None:
+    facts = JobFacts(
+        verb=Verb.START,
+        now=NOW,
+        called=True,
+        outcome="accepted",
+        call_ended_at=CALLED,
+        attempts=1,
+        observed=Observed.EXITED,
+        observed_at=LATE,
+        status_error="out of memory",
+    )
+
+    assert next_step(facts).act is Act.CALL
+    ran = next_step(replace(facts, ran_anew=True))
+    assert (ran.act, ran.code) == (Act.FAIL, "exited")
+    assert "out of memory" in ran.reason
+
+
+def test_an_unclear_errand_is_not_judged_while_the_machine_moves() -> None:
+    for verb, observed in itertools.product(ERRANDS, MOVING):
+        facts = JobFacts(
+            verb=verb,
+            now=NOW,
+            called=True,
+            outcome="unclear",
+            call_ended_at=CALLED,
+            observed=observed,
+            observed_at=LATE,
+        )
+
+        assert next_step(facts).act in (Act.WAIT, Act.READ), (verb, observed)
+
+
+def test_each_repeat_waits_longer_for_a_read() -> None:
+    for verb, observed in ((Verb.STOP, Observed.RUNNING), (Verb.DELETE, Observed.RUNNING), (Verb.START, Observed.EXITED)):
+        for attempts in range(1, 12):
+            gap = max(repeat_gap(attempts), SETTLE if verb is Verb.START else timedelta(0))
+            facts = JobFacts(
+                verb=verb,
+                now=CALLED + gap + timedelta(seconds=2),
+                called=True,
+                outcome="accepted",
+                call_ended_at=CALLED,
+                attempts=attempts,
+                observed=observed,
+                observed_at=CALLED + gap,
+                settle=SETTLE,
+            )
+
+            assert next_step(facts).act is not Act.CALL, (verb, attempts)
+            later = replace(facts, observed_at=CALLED + gap + timedelta(seconds=1))
+            assert next_step(later).act is Act.CALL, (verb, attempts)
+
+
+def test_a_create_whose_machine_turned_up_before_it_was_sent_again_makes_no_second_one() -> None:
+    for observed in Observed:
+        facts = JobFacts(verb=Verb.CREATE, now=NOW, machine_known=True, observed=observed, observed_at=LATE)
+
+        assert next_step(facts).act in (Act.WAIT, Act.FAIL), observed
+        assert next_step(replace(facts, yields=True)).act is Act.SUPERSEDE, observed
