@@ -214,3 +214,31 @@ def test_intervals_never_overlap_and_never_bill_what_novita_showed_stopped(
     hours = sum((row.ended_at - row.started_at for row in closed if row.ended_at), timedelta(0)) / HOUR
     assert abs(float(one.metered_usd) - 0.36 * hours) < 0.0001
     assert (one.billed_since is None) == (not ends or ends[-1] is not None)
+
+
+def test_a_stop_and_a_start_between_two_reads_are_two_intervals() -> None:
+    one = machine()
+    see(one, Observed.RUNNING, NOW)
+
+    see(one, Observed.RUNNING, NOW + HOUR, stopped_at=NOW + 10 * MINUTE, started_at=NOW + 40 * MINUTE)
+
+    assert intervals(one) == [(NOW, NOW + 10 * MINUTE), (NOW + 40 * MINUTE, None)]
+    assert one.cost_usd(NOW + HOUR) == Decimal("0.18")
+
+
+def test_a_start_older_than_the_last_stop_is_not_the_start_of_this_run() -> None:
+    one = machine()
+
+    see(one, Observed.RUNNING, NOW, started_at=NOW - 2 * HOUR, stopped_at=NOW - HOUR)
+
+    assert intervals(one) == [(NOW, None)]
+
+
+@pytest.mark.parametrize("observed", [Observed.MIGRATING, Observed.REMOVING])
+def test_moving_or_removing_a_stopped_one_bills_nothing(observed: Observed) -> None:
+    one = machine()
+    see(one, Observed.EXITED, NOW)
+
+    see(one, observed, NOW + MINUTE)
+
+    assert intervals(one) == []
