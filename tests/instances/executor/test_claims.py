@@ -42,7 +42,7 @@ def test_what_ends_a_bill_comes_first_and_then_what_waits_longest() -> None:
     assert {names[pk] for pk in found[2:4]} == {"stop 1", "delete 1"}
     assert {names[pk] for pk in found[4:6]} == {"start 20", "restart 20"}
     assert len(found) == 8
-    assert due_jobs(NOW, 3) == found[:3]
+    assert set(due_jobs(NOW, 2)) == set(found[:2])
 
 
 def test_due_are_open_jobs_whose_time_has_come_and_that_nobody_holds() -> None:
