@@ -6,8 +6,9 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from instances import health_checks
 from instances.events import Actor, record
-from instances.lifecycle import shows, wish_shown_by
+from instances.lifecycle import Observed, shows, wish_shown_by
 from instances.models import Event, Instance
 from instances.models.instance import AutoStopMode, LocalData
 from instances.operations.refusals import JobOpen, NameTaken, Unmanaged, WrongPhase
@@ -51,6 +52,8 @@ def adopt(instance_id: UUID, *, name: str, settings: dict[str, Any], actor: Acto
             before={"managed": False},
             after={"managed": True, "name": name, "auto_stop_mode": instance.auto_stop_mode},
         )
+        if instance.machine is not None and instance.observed is Observed.RUNNING:
+            health_checks.begin_checks(instance, instance.machine, now=now)
         refresh_phase(instance, now=now, actor=actor)
         return instance
 
@@ -83,5 +86,6 @@ def release(instance_id: UUID, *, actor: Actor, reason: str, now: datetime) -> I
             before={"managed": True},
             after={"managed": False},
         )
+        health_checks.end_checks(instance)
         refresh_phase(instance, now=now, actor=actor)
         return instance

@@ -308,6 +308,19 @@ def test_adopting_changes_nothing_at_novita_and_starts_the_clock() -> None:
     assert not Job.objects.exists()
 
 
+def test_an_adopted_one_is_checked_from_now_on_and_a_released_one_no_longer() -> None:
+    endpoints = [{"port": 8080, "type": "http", "url": "http://127.0.0.1:1/"}]
+    instance = make_instance(managed=False, ready_at=NOW, machine={"endpoints": endpoints, "running_since": NOW})
+
+    ask(adopt, instance, name="mine", settings={})
+
+    instance.refresh_from_db()
+    assert (instance.health_state, instance.health_due_at, instance.phase) == ("checking", NOW, "ready")
+    ask(release, instance)
+    instance.refresh_from_db()
+    assert (instance.health_state, instance.health_due_at, instance.phase) == ("none", None, "ready")
+
+
 def test_adopting_needs_a_free_name() -> None:
     make_instance(name="mine")
     stranger = make_instance(managed=False, name="x")
