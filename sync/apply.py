@@ -7,10 +7,10 @@ from datetime import datetime
 import structlog
 from django.db import DataError, IntegrityError, transaction
 
-from instances.alarms import raise_alarm
+from instances.alarms import clear_alarm, raise_alarm
 from instances.events import OUTSIDE, record
 from instances.lifecycle import Observed
-from instances.models import Instance, Machine, ProviderAccount
+from instances.models import Alarm, Instance, Machine, ProviderAccount
 from instances.observation import note_surplus, observe, observe_missing, resolve_attempt
 from instances.readings import Reading
 from sync.plan import Change
@@ -21,10 +21,13 @@ log = structlog.get_logger("sync")
 def apply(changes: Sequence[Change], *, began_at: datetime, now: datetime, account: ProviderAccount | None) -> None:
     """Each change in a savepoint of its own: one that cannot be stored is alarmed and never stops the rest."""
     rows = Machine.objects.in_bulk([change.machine_id for change in changes if change.machine_id is not None])
+    refused = set(Alarm.objects.filter(kind="record_refused", cleared_at=None).values_list("subject", flat=True))
     for change in changes:
         try:
             with transaction.atomic():
                 _apply(change, rows.get(change.machine_id or 0), began_at, now, account)
+                if change.novita_id in refused:
+                    clear_alarm("record_refused", change.novita_id, now=now)
         except (DataError, IntegrityError, ValueError) as error:
             log.exception("sync.change_refused", novita_id=change.novita_id, kind=change.kind)
             raise_alarm(

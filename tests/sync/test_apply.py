@@ -1,0 +1,49 @@
+"""One record that cannot be stored never stops the others, and is told until it can."""
+
+from datetime import timedelta
+
+import pytest
+
+from instances.models import Alarm, Instance, Machine
+from instances.novita.types import RemoteInstance
+from instances.readings import Reading, reading_of
+from sync.apply import apply
+from sync.plan import Change
+from tests.factories import NOW, make_instance
+
+pytestmark = pytest.mark.django_db
+
+
+def seen(instance: Instance, **columns: object) -> Change:
+    """A change for its machine: shown as exited, with columns as odd as the test wants them."""
+    machine = Machine.objects.get(instance=instance)
+    reading = reading_of(RemoteInstance(id=machine.novita_id or "", status="exited", billing_mode="spot"))
+    odd = Reading(novita_id=reading.novita_id, columns=reading.columns | columns)
+    return Change(kind="observe", novita_id=reading.novita_id, reason="differs", machine_id=machine.pk, reading=odd)
+
+
+def refused() -> list[str]:
+    return list(Alarm.objects.filter(kind="record_refused", cleared_at=None).values_list("subject", flat=True))
+
+
+def test_a_record_that_cannot_be_stored_is_alarmed_and_the_next_one_is_taken_over() -> None:
+    odd, plain = make_instance(), make_instance()
+    changes = [seen(odd, gpu_num=None), seen(plain)]
+    later = NOW + timedelta(seconds=30)
+
+    apply(changes, began_at=later, now=later, account=None)
+
+    odd.refresh_from_db()
+    plain.refresh_from_db()
+    assert (odd.observed, plain.observed) == ("running", "exited")
+    assert refused() == [changes[0].novita_id]
+
+
+def test_the_alarm_ends_once_it_can_be_stored() -> None:
+    odd = make_instance()
+    later = NOW + timedelta(seconds=30)
+    apply([seen(odd, gpu_num=None)], began_at=later, now=later, account=None)
+
+    apply([seen(odd)], began_at=later, now=later, account=None)
+
+    assert refused() == []
