@@ -79,7 +79,13 @@ def wait(job: Job, step: Step, *, now: datetime) -> None:
     }
     if step.code or not job.error_code:
         changes |= {"error_code": step.code, "error_detail": step.reason[:2000]}
-    store(job, **changes)
+    if not step.code:
+        store(job, **changes)
+        return
+    with transaction.atomic():
+        instance = locked_instance(job.instance_id)
+        if store(job, **changes):
+            refresh_phase(instance, now=now)  # what it waits for is its next action
 
 
 def finish(job: Job, step: Step, *, now: datetime) -> None:

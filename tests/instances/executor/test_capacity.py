@@ -29,6 +29,9 @@ def test_without_capacity_a_create_waits_as_long_as_it_was_told(drive: Drive) ->
     job = drive.job(instance)
     assert (job.state, drive.count("create")) == ("queued", 0)
     assert "waits for capacity" in job.error_detail
+    told = Instance.objects.get(pk=instance.pk).next_job_action
+    assert told is not None
+    assert "waits for capacity" in told["why"]
 
     drive.novita.turn("stock", stock={"5": {"4090.16c62g": 1}})
     drive.until_phase(instance, "ready")
