@@ -38,7 +38,7 @@ def poll_if_due(now: datetime) -> bool:
 
 def watch_if_due(now: datetime) -> bool:
     """What is in motion, every few seconds: by the list while that is cheap, else by id."""
-    held = claim("watch", every=min(WATCH_INTERVAL, settings.INSTANCE_POLL_INTERVAL), lease=LEASE, now=now)
+    held = claim("watch", every=watch_interval(), lease=LEASE, now=now)
     if held is None:
         return False
     if not in_motion():
@@ -92,6 +92,10 @@ def poll_interval() -> timedelta:
     """The configured interval, stretched so that lists take at most half the pace."""
     least = timedelta(seconds=(pages_of_a_list() + 1) * 120 / settings.NOVITA_REQUESTS_PER_MINUTE)
     return max(settings.INSTANCE_POLL_INTERVAL, least)
+
+
+def watch_interval() -> timedelta:
+    return min(WATCH_INTERVAL, settings.INSTANCE_POLL_INTERVAL)
 
 
 def read_by_id(machine: Machine, client: Novita) -> None:
@@ -157,15 +161,17 @@ def _list(held: Claim, client: Novita, *, trigger: str) -> bool:
         finish(held, now=timezone.now(), ok=False, detail=f"{error.code}: {error.message}")
         log.warning("sync.list_failed", trigger=trigger, error=error.code)
         return False
-    if held.name == "watch" and result.listed.complete:
-        _postpone_poll(result.listed.began_at)
+    if result.listed.complete:
+        _postpone_other(held, result.listed.began_at)
     finish(held, now=timezone.now(), ok=result.listed.complete, detail=result.listed.problem)
     if any(change.kind in ("discover", "resolve") for change in result.changes):
         bring_forward("details", to=timezone.now())
     return True
 
 
-def _postpone_poll(began_at: datetime) -> None:
-    """A complete list is a poll, whoever asked for it."""
-
-    PeriodicWork.objects.filter(name="poll").update(next_due_at=began_at + poll_interval())
+def _postpone_other(held: Claim, began_at: datetime) -> None:
+    """A complete list is a poll, whoever asked for it; and a watch, where that was due before the list began."""
+    if held.name == "watch":
+        PeriodicWork.objects.filter(name="poll").update(next_due_at=began_at + poll_interval())
+    else:
+        PeriodicWork.objects.filter(name="watch", next_due_at__lte=began_at).update(next_due_at=began_at + watch_interval())
