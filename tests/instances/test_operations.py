@@ -12,20 +12,17 @@ from instances.lifecycle import JobState
 from instances.models import Event, Instance, Job
 from instances.operations import (
     InstanceSpec,
-    JobOpen,
     JobSent,
     NameTaken,
     OperationRefused,
     Protected,
     Unmanaged,
     WrongPhase,
-    adopt,
     cancel_job,
     change_settings,
     hold_reason,
     pause_automation,
     record_use,
-    release,
     request_create,
     request_delete,
     request_edit,
@@ -295,56 +292,6 @@ def make_job_without_wish(instance: Instance, verb: str) -> Job:
         created_at=NOW,
         finished_at=NOW,
     )
-
-
-def test_adopting_changes_nothing_at_novita_and_starts_the_clock() -> None:
-    instance = make_instance(managed=False, name="")
-
-    adopt(instance.pk, name="mine", settings={"owner": "maya"}, actor=PERSON, reason="ours", now=LATER)
-
-    instance.refresh_from_db()
-    assert (instance.name, instance.owner, instance.wanted, instance.met) == ("mine", "maya", "running", True)
-    assert (instance.auto_stop_mode, instance.local_data, instance.last_used_at) == ("observe", "precious", LATER)
-    assert not Job.objects.exists()
-
-
-def test_an_adopted_one_is_checked_from_now_on_and_a_released_one_no_longer() -> None:
-    endpoints = [{"port": 8080, "type": "http", "url": "http://127.0.0.1:1/"}]
-    instance = make_instance(managed=False, ready_at=NOW, machine={"endpoints": endpoints, "running_since": NOW})
-
-    ask(adopt, instance, name="mine", settings={})
-
-    instance.refresh_from_db()
-    assert (instance.health_state, instance.health_due_at, instance.phase) == ("checking", NOW, "ready")
-    ask(release, instance)
-    instance.refresh_from_db()
-    assert (instance.health_state, instance.health_due_at, instance.phase) == ("none", None, "ready")
-
-
-def test_adopting_needs_a_free_name() -> None:
-    make_instance(name="mine")
-    stranger = make_instance(managed=False, name="x")
-
-    with pytest.raises(NameTaken):
-        adopt(stranger.pk, name="MINE", settings={}, actor=PERSON, reason="", now=NOW)
-
-
-def test_releasing_deletes_nothing_and_ends_the_wish() -> None:
-    instance = make_instance()
-
-    ask(release, instance)
-
-    instance.refresh_from_db()
-    assert (instance.managed, instance.wanted, instance.phase) == (False, "", "ready")
-    assert not Job.objects.exists()
-
-
-def test_releasing_waits_for_an_open_job() -> None:
-    instance = make_instance()
-    make_job(instance, verb="stop")
-
-    with pytest.raises(JobOpen):
-        ask(release, instance)
 
 
 def test_settings_change_with_one_event_that_names_before_and_after() -> None:
