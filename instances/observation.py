@@ -290,7 +290,7 @@ def _seen(instance: Instance, machine: Machine, job: Job | None, began_at: datet
         call_in_flight=bool(job and job.was_called and job.call_ended_at is None),
         job_call_ended_at=job.call_ended_at if job else None,
         last_call_ended_at=_call_end(last),
-        start_call_ended_at=_call_end(starter),
+        start_call_ended_at=_start_end(starter),
         contradicted=not settled and last is not None and WISH_VERBS.get(Verb(last.verb)) != instance.wanted,
         started_at=machine.started_at,
         spot_reclaim=is_reclaimed(machine),
@@ -300,6 +300,12 @@ def _seen(instance: Instance, machine: Machine, job: Job | None, began_at: datet
 
 def _call_end(job: Job | None) -> datetime | None:
     return (job.call_ended_at or job.called_at) if job else None
+
+
+def _start_end(job: Job | None) -> datetime | None:
+    """A move runs only at its own end, which may come long after its call."""
+    moved = job is not None and job.verb == Verb.MIGRATE and job.state == JobState.SUCCEEDED
+    return (job.finished_at if job and moved else None) or _call_end(job)
 
 
 def is_reclaimed(machine: Machine) -> bool:

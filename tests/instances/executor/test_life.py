@@ -1,5 +1,8 @@
 """What people may wish for in a life of an instance, in every order, against Novita over a socket."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
 from instances import operations
@@ -126,6 +129,24 @@ def test_a_migration_keeps_the_id(drive: Drive) -> None:
     assert instance.machine.novita_id == before
     assert jobs_of(instance)[-1] == ("migrate", "succeeded")
     assert drive.count("migrate") == 1
+
+
+def test_a_stopped_one_that_was_moved_is_stopped_again_and_nobody_outside_is_blamed(drive: Drive, settings: Any) -> None:
+    settings.SETTLE_PERIOD = timedelta(seconds=10)  # a move takes longer, and runs at its end
+    instance = drive.ready()
+    wish(drive, "stop", instance)
+    drive.until_phase(instance, "stopped")
+    drive.until_idle()
+
+    wish(drive, "migrate", instance)
+    drive.until_phase(instance, "migrating")
+    drive.until_phase(instance, "stopped")
+    drive.let_pass(60, step=5)
+
+    instance.refresh_from_db()
+    assert (instance.phase, instance.wanted) == ("stopped", "stopped")
+    assert jobs_of(instance)[-2:] == [("migrate", "succeeded"), ("stop", "succeeded")]
+    assert "instance.changed_outside" not in event_types(instance)
 
 
 @pytest.mark.parametrize("verb", ["stop", "restart", "delete"])
