@@ -3,14 +3,15 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from novita_manager import api, errors, health, schema, views
+from novita_manager import api, errors, health, schema
+from novita_manager.pages import acts, fleet, instance
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", views.fleet, name="fleet"),
-    path("fleet/rows", views.fleet_rows, name="fleet-rows"),
-    path("fleet/<uuid:instance_id>", views.instance, name="fleet-instance"),
-    path("fleet/<uuid:instance_id>/rows", views.instance_rows, name="fleet-instance-rows"),
-    path("fleet/<uuid:instance_id>/<slug:verb>", views.act, name="fleet-act"),
+    path("", fleet.page, name="fleet"),
+    path("fleet/rows", fleet.live, name="fleet-rows"),
+    path("fleet/<uuid:instance_id>", instance.page, name="fleet-instance"),
+    path("fleet/<uuid:instance_id>/rows", instance.live, name="fleet-instance-rows"),
+    path("fleet/<uuid:instance_id>/<slug:verb>", acts.act, name="fleet-act"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api.urlpatterns)),
     path("api/schema", schema.Schema.as_view(), name="schema"),

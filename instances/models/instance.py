@@ -137,6 +137,7 @@ class Instance(models.Model):
 
     class Meta:
         ordering = ["-created_at", "id"]
+        permissions = [("reveal_secrets", "Can see passwords, environment values and logs")]
         constraints = [
             models.UniqueConstraint(
                 Lower("name"),

@@ -10,7 +10,7 @@ from instances.api.times import duration_text
 from instances.models import Alarm, Instance, Job, Machine
 from instances.story import who
 from instances.words import usd, usd_per_hour
-from novita_manager.fleet import Line, Notice, Row, line_of, notices, read_row
+from novita_manager.pages.fleet_snapshot import Line, Notice, Row, line_of, notices, read_row
 
 MOST_EVENTS = 200
 MOST_JOBS = 50

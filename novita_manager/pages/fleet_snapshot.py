@@ -3,7 +3,6 @@
 So two equal snapshots make the same page, but for the ages that the browser counts by itself.
 """
 
-import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -296,8 +295,3 @@ def _totals(account: ProviderAccount | None, now: datetime) -> Totals:
 
 def _whole_hours(hours: Decimal) -> timedelta:
     return timedelta(hours=min(int(hours), 24 * 3650))
-
-
-def etag_of(*values: object) -> str:
-    """A strong entity tag of values that hold nothing that moves with the clock."""
-    return f'"{hashlib.sha256(repr(values).encode()).hexdigest()[:32]}"'

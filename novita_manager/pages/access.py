@@ -1,0 +1,53 @@
+"""Who may open a page or act on one, and the answer to a part of a page that is asked for again and again."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.http import parse_etags
+from django.views.decorators.cache import never_cache
+
+from instances.events import Actor
+from novita_manager.roles import may
+
+View = Callable[..., HttpResponse]
+
+
+def needs(scope: str) -> Callable[[View], View]:
+    """Let only people who are signed in and have the scope open this; what they see is kept by no cache."""
+
+    def guard(view: View) -> View:
+        @wraps(view)
+        def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+            if not may(request.user, scope):
+                raise PermissionDenied(f"your account lacks the permission to {scope}")
+            return view(request, *args, **kwargs)
+
+        return login_required(never_cache(answer))
+
+    return guard
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    return Actor(kind="user", name=request.user.get_username())
+
+
+def etag_of(*values: object) -> str:
+    """A strong entity tag of values that hold nothing that moves with the clock."""
+    return f'"{hashlib.sha256(repr(values).encode()).hexdigest()[:32]}"'
+
+
+def changed_part(
+    request: HttpRequest, template: str, context: dict[str, object], *, etag: str, now: datetime
+) -> HttpResponse:
+    """The part of a page that changes; 304 while it does not."""
+    known = parse_etags(request.headers.get("If-None-Match", ""))
+    unchanged = etag in known or f"W/{etag}" in known
+    response = HttpResponse(status=304) if unchanged else render(request, template, {**context, "now": now})
+    response["ETag"] = etag
+    return response

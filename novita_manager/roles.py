@@ -1,0 +1,21 @@
+"""What people may do, in the words of API scopes: each scope is one permission, and groups bundle them."""
+
+from django.contrib.auth.models import AnonymousUser, User
+
+# operate: verbs that start and stop; create: those that rent, end, adopt and release; secrets: passwords, env values, logs.
+PERMISSION_OF = {
+    "read": "instances.view_instance",
+    "operate": "instances.change_instance",
+    "create": "instances.add_instance",
+    "secrets": "instances.reveal_secrets",
+}
+SCOPE_OF_VERB = {"adopt": "create", "release": "create", "delete": "create"}
+
+
+def may(user: User | AnonymousUser, scope: str) -> bool:
+    """Whether a person has the scope; who is not signed in has none."""
+    return user.has_perm(PERMISSION_OF[scope])
+
+
+def scope_of_verb(verb: str) -> str:
+    return SCOPE_OF_VERB.get(verb, "operate")
