@@ -17,5 +17,9 @@ def may(user: User | AnonymousUser, scope: str) -> bool:
     return user.has_perm(PERMISSION_OF[scope])
 
 
+def scopes_of(user: User | AnonymousUser) -> frozenset[str]:
+    return frozenset(scope for scope in PERMISSION_OF if may(user, scope))
+
+
 def scope_of_verb(verb: str) -> str:
     return SCOPE_OF_VERB.get(verb, "operate")

@@ -43,6 +43,17 @@ def day_and_time(at: datetime) -> SafeString:
 
 
 @register.filter
+def time_of_day(at: datetime) -> SafeString:
+    shown = f"{at.astimezone(UTC):%H:%M:%S}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', rfc3339(at), words.clock(at), shown)
+
+
+@register.filter
+def clock(at: datetime) -> str:
+    return words.clock(at)
+
+
+@register.filter
 def span(length: timedelta) -> str:
     return words.span(length)
 

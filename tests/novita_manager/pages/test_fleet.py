@@ -9,7 +9,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from instances.alarms import raise_alarm
-from instances.models import Event, Instance, Job, ProviderAccount
+from instances.models import Job, ProviderAccount
 from instances.operations import change_settings, pause_automation
 from tests.pages import KEY, person, running, signed_in
 
@@ -219,16 +219,3 @@ def test_names_from_outside_are_shown_as_text(ann: Client) -> None:
     response = ann.get("/")
     assert b"<script>alert" not in response.content
     assert b"&lt;script&gt;alert" in response.content
-
-
-def test_the_story_page_reads_a_bounded_number_of_rows(
-    ann: Client, django_assert_max_num_queries: DjangoAssertNumQueries
-) -> None:
-    instance = running("trainer")
-    Event.objects.bulk_create(
-        Event(type="instance.ready", at=timezone.now(), instance=instance, actor_kind="system") for _ in range(250)
-    )
-    with django_assert_max_num_queries(FLEET_QUERIES + 4):
-        shown = text_of(ann.get(f"/fleet/{instance.pk}"))
-    assert shown.count('<li id="event-') == 200
-    assert Instance.objects.count() == 1
