@@ -29,4 +29,5 @@ def lasts(balance_usd: Decimal | None, usd_per_hour: Decimal) -> timedelta | Non
     """How long a balance pays for a rate, ten years at most; None where either is unknown or nothing."""
     if balance_usd is None or usd_per_hour <= 0:
         return None
-    return min(timedelta(hours=float(max(Decimal(0), balance_usd) / usd_per_hour)), _LONGEST)
+    hours = min(max(Decimal(0), balance_usd) / usd_per_hour, Decimal(_LONGEST // timedelta(hours=1)))
+    return timedelta(hours=float(hours))

@@ -25,13 +25,14 @@ from novita_manager.pages.typed import Input, Refused, body_of, fields_of, probl
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _FIRST_TYPED = {"gpu_num": "1", "billing_mode": "spot", "auto_stop_mode": "enforce", "health_check": "any"}
+_REFUSED = {"create": "Nothing was created.", "preview": "A create would be refused like this."}
 # What a preview puts in for what nobody has written yet, so that offers show as soon as a GPU is chosen.
 _NOT_WRITTEN_YET = {"name": "preview", "image_url": "preview"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """What came of checking a form: where it would run, or what was refused; neither while no GPU is chosen."""
+    """What came of checking a form: where it would run, and what was refused; neither while no GPU is chosen."""
 
     preview: Preview | None
     refused: tuple[Refused, ...]
@@ -46,12 +47,12 @@ def page(request: HttpRequest) -> HttpResponse:
         return _shown(request, _first_typed(request), now)
     if request.POST.get("do") != "create":
         found = _rehearse(request, now)
-        return _shown(request, request.POST, now, found=found, status=400 if found.refused else 200)
+        return _shown(request, request.POST, now, found=found)
     made = _create(request, now)
     if isinstance(made, Instance):
         messages.success(request, f"{made}: asked for. This page follows it until it is ready.")
         return redirect("fleet-instance", made.pk)
-    return _shown(request, request.POST, now, found=Rehearsal(preview=None, refused=tuple(map(_at_home, made))), status=400)
+    return _shown(request, request.POST, now, found=Rehearsal(preview=None, refused=tuple(map(_at_home, made))))
 
 
 @require_POST
@@ -73,7 +74,15 @@ def _rehearse(request: HttpRequest, now: datetime) -> Rehearsal:
         made = _plan(body, unreadable, request, now)
     except ValidationError as refusal:
         return Rehearsal(preview=None, refused=tuple(map(_at_home, (*unreadable, *problems_of(refusal)))))
-    return Rehearsal(preview=preview_of(made), refused=())
+    return Rehearsal(preview=preview_of(made), refused=tuple(_name_taken(body["name"])))
+
+
+def _name_taken(name: str) -> list[Refused]:
+    try:
+        refuse_taken_name(name)
+    except OperationRefused as refusal:
+        return [Refused(field=refusal.field, text=refusal.detail)]
+    return []
 
 
 def _create(request: HttpRequest, now: datetime) -> Instance | list[Refused]:
@@ -130,9 +139,7 @@ def proposed_name(username: str) -> str:
     return next(name for number in range(1, len(taken) + 2) if (name := f"{stem}-{number}").casefold() not in taken)
 
 
-def _shown(
-    request: HttpRequest, typed: QueryDict, now: datetime, *, found: Rehearsal | None = None, status: int = 200
-) -> HttpResponse:
+def _shown(request: HttpRequest, typed: QueryDict, now: datetime, *, found: Rehearsal | None = None) -> HttpResponse:
     found = found or Rehearsal(preview=None, refused=())
     # Both sources of software are shown, whichever was chosen.
     inputs = _inputs(typed)
@@ -142,13 +149,14 @@ def _shown(
     context = {
         "fields": fields,
         "errors": errors,
+        "refused_at_all": _REFUSED.get(str(typed.get("do")), "") if found.refused else "",
         "source": "image" if typed.get("source") == "image" else "template",
         "products": product_choices(),
         "standing": standing(now),
         "found": _labelled(found, inputs),
         "now": now,
     }
-    return render(request, "create/page.html", context, status=status)
+    return render(request, "create/page.html", context)
 
 
 def _labelled(found: Rehearsal, inputs: tuple[Input, ...]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from django.conf import settings as given
+
 from instances import catalogue
 from instances.models import Template
 from instances.models.instance import BillingMode
@@ -95,7 +97,7 @@ def regions_input() -> Input:
         kind="several",
         path=("regions",),
         choices=choices,
-        hint="None ticked: the default region first, then the others by price.",
+        hint=f"None ticked: {given.DEFAULT_REGION} first, then the others by price.",
     )
 
 

@@ -58,7 +58,7 @@ def page(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     if request.method == "GET":
         return _shown(request, instance, _typed(instance), [])
     refused = _change(request, instance, now=timezone.now())
-    return _shown(request, instance, request.POST, refused, status=400) if refused else _back(instance)
+    return _shown(request, instance, request.POST, refused) if refused else _back(instance)
 
 
 def _change(request: HttpRequest, instance: Instance, *, now: datetime) -> list[Refused]:
@@ -67,15 +67,15 @@ def _change(request: HttpRequest, instance: Instance, *, now: datetime) -> list[
     So what somebody else has set meanwhile stays.
     """
     body, unreadable = body_of(INPUTS, request.POST)
-    if unreadable:
-        return unreadable
     was = QueryDict(request.POST["was"]) if "was" in request.POST else _typed(instance)
     try:
         checked = _checked(_differing(body, body_of(INPUTS, was)[0]), instance, now)
+        if unreadable:
+            return unreadable
         changes = settings_columns(checked)
         operations.change_settings(instance.pk, changes, actor=actor_of(request), reason=checked.get("reason", ""), now=now)
     except ValidationError as refusal:
-        return problems_of(refusal)
+        return [*unreadable, *problems_of(refusal)]
     except OperationRefused as refusal:
         return [Refused(field=refusal.field, text=refusal.detail)]
     messages.success(request, f"{instance}: settings saved." if changes else f"{instance}: nothing was changed.")
@@ -83,7 +83,7 @@ def _change(request: HttpRequest, instance: Instance, *, now: datetime) -> list[
 
 
 def _checked(body: dict[str, Any], instance: Instance, now: datetime) -> dict[str, Any]:
-    form = requests.Patch(data=body, context={"now": now}, partial=True)
+    form = requests.Patch(data=body, context={"now": now})
     form.is_valid(raise_exception=True)
     checked: dict[str, Any] = form.validated_data
     refuse_unfit_ports(instance, checked)
@@ -125,14 +125,20 @@ def _typed(instance: Instance) -> QueryDict:
     return typed
 
 
-def _shown(
-    request: HttpRequest, instance: Instance, typed: QueryDict, refused: list[Refused], *, status: int = 200
-) -> HttpResponse:
+def _shown(request: HttpRequest, instance: Instance, typed: QueryDict, refused: list[Refused]) -> HttpResponse:
     fields, errors = fields_of(INPUTS, typed, refused)
     groups = [(title, [fields[one.name] for one in inputs]) for title, inputs in GROUPS]
     was = typed.get("was") or typed.urlencode()
-    context = {"instance": instance, "groups": groups, "reason": fields["reason"], "errors": errors, "was": was}
-    return render(request, "instance/settings.html", context, status=status)
+    context = {
+        "refused_at_all": "Not saved." if refused else "",
+        "instance": instance,
+        "groups": groups,
+        "reason": fields["reason"],
+        "errors": errors,
+        "was": was,
+        "fields": fields.values(),
+    }
+    return render(request, "instance/settings.html", context)
 
 
 def _back(instance: Instance) -> HttpResponseRedirect:

@@ -12,6 +12,7 @@ from instances.story import who
 from novita_manager.explain import explanation
 
 _SOURCES = {"job": "its job", "auto_stop": "auto-stop", "sync": "sync"}
+_JUDGED = ("checking", "ready", "unhealthy")
 _NEXT_WORDS = {"would_stop": "auto-stop would stop it", "save_image": "save image"}
 
 
@@ -52,7 +53,7 @@ def why_of(instance: Instance, *, now: datetime) -> Why:
         wish_at=_time(wish["wanted_at"]) if wish else None,
         met=bool(wish and wish["met_at"]),
         next_steps=_next_steps(told["next_actions"]),
-        verdict=_verdict(told["auto_stop"]),
+        verdict=_verdict(told["auto_stop"], runs=instance.managed and instance.phase in _JUDGED),
         holds=tuple(_capital(one["detail"]) for one in told["held_by"]),
         would_change=tuple(told["would_change"]),
     )
@@ -79,9 +80,9 @@ def _next_steps(actions: Mapping[str, Mapping[str, Any] | None]) -> tuple[NextSt
     return tuple(sorted(steps, key=lambda step: (step.at is None, step.at)))
 
 
-def _verdict(evaluation: Mapping[str, Any] | None) -> Verdict | None:
+def _verdict(evaluation: Mapping[str, Any] | None, *, runs: bool) -> Verdict | None:
     if evaluation is None:
-        return None
+        return Verdict(reason="It has not been judged yet: the next pass does.", at=None) if runs else None
     return Verdict(reason=_capital(evaluation["reason"]), at=_time(evaluation["decided_at"]))
 
 

@@ -104,6 +104,8 @@
     button.disabled = true;
     await fetchPart(place, form.action, { method: "POST", body: new FormData(form) });
     button.disabled = false;
+    const log = place.querySelector("pre.log");
+    if (log) log.scrollTop = log.scrollHeight;
     if (form.id !== "reveal" || !place.querySelector(".doors")) return;
     form.hidden = true;
     const hide = document.createElement("button");
