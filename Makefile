@@ -13,10 +13,10 @@ APART := ENVIRONMENT=test DATA_DIR=var/check
 TEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean format screenshot
+.PHONY: help run test check chaos bench lock clean format screenshot
 
 help:
-	@echo "make run | test | check | bench | format | lock | clean"
+	@echo "make run | test | check | chaos | bench | format | lock | clean"
 
 run: $(RUNTIME)
 	@exec $(BIN)/python manage.py up --end-with-parent
@@ -41,6 +41,10 @@ check: $(DEVELOPMENT)
 	$(BIN)/python -m scripts.module_length
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+# Minutes of killing; `make test` holds the short form.
+chaos: $(DEVELOPMENT)
+	@$(BIN)/python -m tests.chaos --into docs/chaos.md
 
 bench: $(DEVELOPMENT)
 	@$(BIN)/python -m benchmarks

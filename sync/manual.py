@@ -1,8 +1,8 @@
 """A sync that a person asked for: the poll's own code, at once, with its result in the answer."""
 
-from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from instances.events import Actor
@@ -11,7 +11,7 @@ from instances.novita.errors import NovitaError
 from instances.periodic import claim, finish, renewing
 from instances.provider import novita
 from sync.listing import Result, run_list
-from sync.watch import LEASE, poll_interval
+from sync.watch import poll_interval
 
 WAIT_MESSAGE = "another list is being taken over right now: ask again in a few seconds"
 
@@ -25,7 +25,7 @@ def sync_now(*, actor: Actor, dry_run: bool, client: Novita | None = None) -> Re
     client = client or novita()
     if dry_run:
         return run_list(client, trigger="person", actor=actor, dry_run=True)
-    held = claim("poll", every=poll_interval(), lease=max(LEASE, timedelta(minutes=1)), now=timezone.now(), forced=True)
+    held = claim("poll", every=poll_interval(), lease=settings.JOB_LEASE, now=timezone.now(), forced=True)
     if held is None:
         raise ListRunning(WAIT_MESSAGE)
     try:

@@ -17,7 +17,7 @@ from instances.novita.endpoints import PAGE_SIZE
 from instances.novita.errors import NotFound, NovitaError
 from instances.novita.pace import Rank
 from instances.observation import locked_account, observe, observe_details, observe_not_found
-from instances.periodic import Claim, bring_forward, claim, finish, renewing
+from instances.periodic import Claim, bring_forward, claim, finish, renew, renewing
 from instances.provider import novita
 from instances.readings import reading_of
 from sync.listing import run_list
@@ -25,20 +25,19 @@ from sync.listing import run_list
 log = structlog.get_logger("sync")
 
 WATCH_INTERVAL = timedelta(seconds=5)
-LEASE = timedelta(minutes=2)
 READS_A_ROUND = 20
 PAGES_TO_WATCH = 2
 
 
 def poll_if_due(now: datetime) -> bool:
     """The full list, every INSTANCE_POLL_INTERVAL or as seldom as keeps lists under half the pace."""
-    held = claim("poll", every=poll_interval(), lease=LEASE, now=now)
+    held = claim("poll", every=poll_interval(), lease=settings.JOB_LEASE, now=now)
     return held is not None and _list(held, novita(), trigger="poll")
 
 
 def watch_if_due(now: datetime) -> bool:
     """What is in motion, every few seconds: by the list while that is cheap, else by id."""
-    held = claim("watch", every=watch_interval(), lease=LEASE, now=now)
+    held = claim("watch", every=watch_interval(), lease=settings.JOB_LEASE, now=now)
     if held is None:
         return False
     if not in_motion():
@@ -47,6 +46,7 @@ def watch_if_due(now: datetime) -> bool:
     if pages_of_a_list() <= PAGES_TO_WATCH:
         return _list(held, novita(), trigger="watch")
     for machine in _moving_machines():
+        renew(held, now=timezone.now())
         read_by_id(machine, novita())
     finish(held, now=timezone.now(), ok=True)
     return True
@@ -54,17 +54,18 @@ def watch_if_due(now: datetime) -> bool:
 
 def read_details_if_due(now: datetime) -> bool:
     """Each machine once by id when it starts to run or stops, and each missing one, at most 20 a round."""
-    held = claim("details", every=timedelta(seconds=1), lease=LEASE, now=now)
+    held = claim("details", every=timedelta(seconds=1), lease=settings.JOB_LEASE, now=now)
     if held is None:
         return False
     for machine in _with_details_due(now):
+        renew(held, now=timezone.now())
         read_by_id(machine, novita())
     finish(held, now=timezone.now(), ok=True)
     return True
 
 
 def read_balance_if_due(now: datetime) -> bool:
-    held = claim("balance", every=timedelta(minutes=1), lease=LEASE, now=now)
+    held = claim("balance", every=timedelta(minutes=1), lease=settings.JOB_LEASE, now=now)
     if held is None:
         return False
     try:

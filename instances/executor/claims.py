@@ -3,7 +3,7 @@
 A stale worker's verdict is dropped; a fact it brings (an id at Novita) is stored by whoever learns it.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,8 @@ from instances.lifecycle import OPEN_STATES, JobState, Verb
 from instances.models import Job
 from instances.periodic import process_name
 
+# A lease outlives both time-outs of its call by ten seconds, and a write held up for five is not sent any more.
+_SPARE = timedelta(seconds=5)
 _FIRST = Case(When(verb__in=[Verb.STOP, Verb.DELETE], then=Value(0)), default=Value(1))
 
 
@@ -28,8 +30,8 @@ def due_jobs(now: datetime, limit: int) -> list[UUID]:
 def claim(job_id: UUID, now: datetime) -> Job | None:
     """The job with a fresh lease and fence, or None where somebody else has it or it is not due.
 
-    A job found in `sent` belongs to a worker that died in its call: what came of the call is unclear, and the call has
-    ended, since a lease outlives every call.
+    A job found in `sent` belongs to a worker that died in its call: what came of the call is unclear, and the call had
+    ended before the lease did, since a lease outlives every call.
     """
     job = Job.objects.filter(pk=job_id, state__in=OPEN_STATES, next_attempt_at__lte=now).first()
     if job is None or (job.lease_until is not None and job.lease_until > now):
@@ -42,7 +44,8 @@ def claim(job_id: UUID, now: datetime) -> Job | None:
     if job.state == JobState.QUEUED:
         changes["state"] = JobState.CLAIMED
     elif job.state == JobState.SENT:
-        changes |= {"state": JobState.CONFIRMING, "call_outcome": "unclear", "call_ended_at": now}
+        ended_at = min(now, job.lease_until - _SPARE) if job.lease_until else now
+        changes |= {"state": JobState.CONFIRMING, "call_outcome": "unclear", "call_ended_at": ended_at}
     won = Job.objects.filter(pk=job_id, fence=job.fence, state=job.state).update(**changes)
     if not won:
         return None

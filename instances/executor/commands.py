@@ -26,6 +26,7 @@ def call_command(job: Job, instance: Instance, client: Novita) -> bool:
     reach(f"{job.verb}.before_intent")
     if not _mark_sent(job, instance):
         return False
+    reach(f"{job.verb}.after_intent")
     reach(f"{job.verb}.before_call")
     try:
         provider_job_id = _CALLS[Verb(job.verb)](client, novita_id, job.arguments)

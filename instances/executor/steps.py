@@ -83,9 +83,9 @@ def next_step(facts: JobFacts) -> Step:
     return _confirm(facts) if facts.called else _before_call(facts)
 
 
-def repeat_gap(attempts: int) -> timedelta:
-    """How long to wait for the n-th call to show before calling again: 30 s, doubling up to 10 min."""
-    return min(timedelta(seconds=30 * (1 << min(max(attempts - 1, 0), 10))), LONGEST_GAP)
+def repeat_gap(attempts: int, settle: timedelta) -> timedelta:
+    """How long the n-th call may take to show before it is repeated: 30 s, or less to settle, doubling to 10 min."""
+    return min(min(timedelta(seconds=30), settle) * (1 << min(max(attempts - 1, 0), 10)), LONGEST_GAP)
 
 
 def capacity_gap(attempts: int) -> timedelta:
@@ -142,7 +142,9 @@ def _confirm(facts: JobFacts) -> Step:
 
 def _confirm_wish(facts: JobFacts) -> Step:
     """Repeat the call where a read well after it shows that it did not take."""
-    gap = max(facts.settle, repeat_gap(facts.attempts)) if facts.verb is Verb.START else repeat_gap(facts.attempts)
+    gap = repeat_gap(facts.attempts, facts.settle)
+    if facts.verb is Verb.START:
+        gap = max(gap, facts.settle)  # until then absence of an effect proves nothing
     again_at = (facts.call_ended_at or facts.now) + gap
     if not _read_after(facts, again_at):
         if facts.verb is Verb.DELETE:
@@ -174,7 +176,7 @@ def _confirm_errand(facts: JobFacts) -> Step:
         return Step(act=Act.FAIL, code="not_shown", reason="Novita took it and never showed it done")
     if facts.verb in (Verb.MIGRATE, Verb.SAVE_IMAGE):
         return Step(act=Act.READ)
-    return _wait(facts, "waits for Novita to show it")
+    return _wait(facts, "waits for Novita to show it", at=min(ended_at + facts.settle, facts.now + RECHECK))
 
 
 def _exit_text(what: str, facts: JobFacts) -> str:

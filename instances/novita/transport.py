@@ -41,7 +41,10 @@ request_id: ContextVar[str] = ContextVar("novita_request_id", default="")
 LONGEST_RETRY_WAIT = 20.0
 _SHORTEST_READ_BUDGET = 10.0
 _PAUSE_AFTER_429 = 10.0
-_PATIENCE = {Rank.WRITE: 8.0, Rank.LIST: 30.0, Rank.REST: 30.0}
+# Seconds after which a write that waited for the pace, or whose process slept, is not sent any more: whoever asked for it
+# holds a claim that outlives the call by twice as much.
+LATEST_WRITE = 5.0
+_PATIENCE = {Rank.WRITE: LATEST_WRITE, Rank.LIST: 30.0, Rank.REST: 30.0}
 _AWAY = {
     "CONNECT_TIMEOUT",
     "READ_TIMEOUT",
@@ -221,8 +224,11 @@ class Transport:
             )
             return answer.status, _made(make, raw, call, answer.status)
 
+        entered = self.sources.clock()
         self._breaker.before(call.kind)
         self._wait_for_pace(call.rank)
+        if call.is_write and self.sources.clock() - entered > LATEST_WRITE:
+            raise Unavailable("it was held up on its way out and not sent", reason="NOT_SENT")
         return self._watched(call, attempt, sent_id, ask)
 
     def _watched(self, call: Call, attempt: int, sent_id: str, ask: Callable[[], tuple[int, Outcome]]) -> Outcome:

@@ -14,7 +14,7 @@ from instances.models import Instance, Machine, ProviderAccount
 from instances.novita.simulator.server import SimulatorServer
 from instances.periodic import claim
 from sync.models import SyncRun
-from sync.watch import LEASE, poll_interval
+from sync.watch import poll_interval
 from tests.factories import client_of, make_key
 
 pytestmark = pytest.mark.django_db
@@ -79,8 +79,8 @@ def test_a_provider_that_is_away_is_told_by_the_exit_status(settings: Any) -> No
 
 
 @pytest.mark.usefixtures("novita")
-def test_two_syncs_at_once_are_refused() -> None:
-    assert claim("poll", every=poll_interval(), lease=LEASE, now=timezone.now()) is not None
+def test_two_syncs_at_once_are_refused(settings: Any) -> None:
+    assert claim("poll", every=poll_interval(), lease=settings.JOB_LEASE, now=timezone.now()) is not None
 
     status, shown = run()
 

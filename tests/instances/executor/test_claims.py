@@ -86,14 +86,14 @@ def test_a_worker_that_died_before_its_call_is_followed_by_another_and_nothing_w
     assert (successor.state, successor.call_outcome, successor.was_called) == ("claimed", "", False)
 
 
-def test_a_worker_that_died_in_its_call_leaves_an_unclear_one() -> None:
+def test_a_worker_that_died_in_its_call_leaves_an_unclear_one_that_ended_before_its_lease() -> None:
     for verb in ("create", "start", "stop", "delete", "restart", "edit", "migrate", "save_image"):
         sent = job(verb, state="sent", called_at=NOW - LEASE, lease_until=NOW, fence=4, attempts=1)
 
         held = claim(sent.pk, NOW)
 
         assert held is not None
-        assert (held.state, held.call_outcome, held.call_ended_at) == ("confirming", "unclear", NOW), verb
+        assert (held.state, held.call_outcome, held.call_ended_at) == ("confirming", "unclear", NOW - 5 * SECOND), verb
         assert (held.called_at, held.attempts, held.fence) == (NOW - LEASE, 1, 5), verb
 
 

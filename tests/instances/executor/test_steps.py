@@ -149,7 +149,7 @@ def test_a_start_gives_up_when_its_patience_ends_and_a_read_shows_it_exited(deci
 
 
 def test_gaps_grow_and_end() -> None:
-    for gap, longest in ((repeat_gap, LONGEST_GAP), (capacity_gap, timedelta(minutes=2))):
+    for gap, longest in ((lambda n: repeat_gap(n, SETTLE), LONGEST_GAP), (capacity_gap, timedelta(minutes=2))):
         gaps = [gap(attempts) for attempts in range(1, 40)]
         assert gaps == sorted(gaps)
         assert gaps[0] > timedelta(0)
@@ -209,7 +209,7 @@ def test_an_unclear_errand_is_not_judged_while_the_machine_moves() -> None:
 def test_each_repeat_waits_longer_for_a_read() -> None:
     for verb, observed in ((Verb.STOP, Observed.RUNNING), (Verb.DELETE, Observed.RUNNING), (Verb.START, Observed.EXITED)):
         for attempts in range(1, 12):
-            gap = max(repeat_gap(attempts), SETTLE if verb is Verb.START else timedelta(0))
+            gap = max(repeat_gap(attempts, SETTLE), SETTLE if verb is Verb.START else timedelta(0))
             facts = JobFacts(
                 verb=verb,
                 now=CALLED + gap + timedelta(seconds=2),
