@@ -4,7 +4,19 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from novita_manager import api, errors, health, schema
-from novita_manager.pages import acts, charts, connection, creation, fleet, instance, instance_settings, verb_forms
+from novita_manager.pages import (
+    acts,
+    automation,
+    charts,
+    connection,
+    creation,
+    fleet,
+    instance,
+    instance_settings,
+    many,
+    rehearsals,
+    verb_forms,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", fleet.page, name="fleet"),
@@ -20,6 +32,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fleet/<uuid:instance_id>/jobs/<uuid:job_id>/<slug:control>", verb_forms.control_job, name="instance-job"),
     path("fleet/<uuid:instance_id>/adopt", verb_forms.adopt, name="instance-adopt"),
     path("fleet/<uuid:instance_id>/save-image", verb_forms.save_image, name="instance-save-image"),
+    path("stop-all", many.stop_all, name="stop-all"),
+    path("many/<slug:verb>", many.many, name="many"),
+    path("sync", rehearsals.sync, name="sync"),
+    path("auto-stop", rehearsals.auto_stop, name="auto-stop"),
+    path("pause", automation.pause, name="pause"),
+    path("resume", automation.resume, name="resume"),
+    path("alarms/<int:alarm_id>/acknowledge", automation.acknowledge_alarm, name="acknowledge"),
     path("create", creation.page, name="create"),
     path("create/preview", creation.preview, name="create-preview"),
     path("fleet/<uuid:instance_id>/<slug:verb>", acts.act, name="fleet-act"),

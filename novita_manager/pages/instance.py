@@ -44,7 +44,7 @@ def live(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     """The parts of an instance's page that change."""
     now = timezone.now()
     story = _story_or_404(request, instance_id, now)
-    return changed_part(request, "instance/live.html", {"story": story}, etag=etag_of(story), now=now)
+    return changed_part(request, "instance/live.html", lambda: {"story": story}, etag=etag_of(story), now=now)
 
 
 @require_GET
