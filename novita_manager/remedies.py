@@ -57,4 +57,4 @@ def _of_job(job: Mapping[str, Any], *, called: bool) -> str:
         return f"Cancel its {verb} job: Novita was not asked yet."
     if job["error"]:
         return f"Nothing: the {verb} is tried again by itself. Asking for the opposite makes it give way."
-    return f"Asking for the opposite: Novita was asked for the {verb} already, so it settles first."
+    return f"Ask for the opposite: it takes effect as soon as the {verb} has settled at Novita."

@@ -63,7 +63,6 @@ class InstanceStory:
     may_be_set: bool
     may_operate: bool
     may_reveal: bool
-    at_novita: bool
     purged_at: datetime | None
     alarms: tuple[Notice, ...]
     jobs: tuple[JobLine, ...]
@@ -89,7 +88,6 @@ def read_story(instance_id: UUID, now: datetime, *, scopes: frozenset[str]) -> I
         may_be_set=instance.managed and not instance.has_ended and "operate" in scopes,
         may_operate="operate" in scopes,
         may_reveal="secrets" in scopes,
-        at_novita=machine is not None and machine.novita_id is not None and not instance.has_ended,
         purged_at=machine.data_purged_at if machine and instance.phase == "stopped" else None,
         alarms=notices(Alarm.objects.filter(instance=instance)),
         jobs=job_lines(instance, scopes),

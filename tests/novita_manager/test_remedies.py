@@ -41,7 +41,7 @@ def test_a_job_may_be_cancelled_until_it_was_sent() -> None:
     assert what_would_change(told(open_job=job), job_was_called=False) == [
         "Cancel its save image job: Novita was not asked yet."
     ]
-    assert what_would_change(told(open_job=job), job_was_called=True)[0].startswith("Asking for the opposite")
+    assert what_would_change(told(open_job=job), job_was_called=True)[0].startswith("Ask for the opposite")
     failing = {"verb": "stop", "error": {"code": "unavailable"}}
     assert "tried again by itself" in what_would_change(told(open_job=failing), job_was_called=True)[0]
 

@@ -139,17 +139,34 @@
     send(event.target);
   });
 
-  const chart = document.querySelector("[data-load]");
-  if (chart) {
-    // Nobody is asked for a chart that nobody sees.
-    let seen = false;
-    new IntersectionObserver((entries) => {
-      const first = !seen && entries.some((entry) => entry.isIntersecting);
-      seen = seen || first;
-      if (first) load(chart);
-    }, { rootMargin: "200px" }).observe(chart);
-    setInterval(() => {
-      if (seen && !document.hidden && !chart.contains(document.activeElement)) load(chart);
-    }, CHARTS_EVERY);
+  // Nobody is asked for a chart that nobody sees.
+  const charts = document.querySelectorAll("[data-load]");
+  const watch = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting || !("lazy" in entry.target.dataset)) continue;
+      delete entry.target.dataset.lazy;
+      load(entry.target);
+    }
+  }, { rootMargin: "200px" });
+  for (const chart of charts) watch.observe(chart);
+
+  function reload() {
+    for (const chart of charts) {
+      const used = chart.querySelector("details[open]") || chart.contains(document.activeElement);
+      if (!document.hidden && !used && !("lazy" in chart.dataset)) load(chart);
+    }
+  }
+  setInterval(reload, CHARTS_EVERY);
+
+  // What is measured and billed changes with the phase.
+  const phase = () => document.querySelector("#part-head .badge")?.textContent;
+  const live = document.getElementById("live");
+  let before = phase();
+  if (live) {
+    new MutationObserver(() => {
+      if (phase() === before) return;
+      before = phase();
+      reload();
+    }).observe(live, { childList: true });
   }
 })();
