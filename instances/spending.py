@@ -1,38 +1,32 @@
-"""GPU money by the meter's intervals within a span of time: what was spent, and at what rate it goes on."""
+"""GPU money by the meter's intervals within spans of time, summed by the database: one query however many there are."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Q
+from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Q, Sum, Value
+from django.db.models.functions import Coalesce, Greatest, Least
 
 from instances.models import RunningInterval
-from instances.models.machine import interval_usd
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """`ended_at` is None while it runs."""
-
-    started_at: datetime
-    ended_at: datetime | None
-    usd_per_hour: Decimal | None
-
-
-def spent_usd(intervals: Iterable[Interval], *, since: datetime, until: datetime) -> Decimal:
-    """What the parts of the intervals between the two moments cost together. Pure."""
-    total = Decimal(0)
-    for one in intervals:
-        start = max(one.started_at, since)
-        end = min(one.ended_at or until, until)
-        if end > start:
-            total += interval_usd(start, end, one.usd_per_hour)
-    return total
+def spent_since(moments: Mapping[str, datetime], *, until: datetime) -> dict[str, Decimal]:
+    """USD from each of the moments on, by its name. Intervals of unknown price cost nothing."""
+    earliest = min(moments.values())
+    ran = RunningInterval.objects.filter(_overlaps(earliest, until), price_usd_per_hour__isnull=False).order_by()
+    spans = {name: Sum(_span(since, until), filter=_overlaps(since, until)) for name, since in moments.items()}
+    rows = list(ran.values("price_usd_per_hour").annotate(**spans))
+    return {name: sum((_usd(row["price_usd_per_hour"], row[name]) for row in rows), Decimal(0)) for name in moments}
 
 
-def intervals_since(since: datetime) -> list[Interval]:
-    """All that ran at any time since then, of every machine in the account; one query."""
-    rows = RunningInterval.objects.filter(Q(ended_at=None) | Q(ended_at__gt=since)).order_by()
-    found = rows.values_list("started_at", "ended_at", "price_usd_per_hour")
-    return [Interval(started_at=start, ended_at=end, usd_per_hour=price) for start, end, price in found]
+def _overlaps(since: datetime, until: datetime) -> Q:
+    return Q(started_at__lt=until) & (Q(ended_at=None) | Q(ended_at__gt=since))
+
+
+def _span(since: datetime, until: datetime) -> ExpressionWrapper:
+    end = Least(Coalesce(F("ended_at"), Value(until, DateTimeField())), Value(until, DateTimeField()))
+    return ExpressionWrapper(end - Greatest(F("started_at"), Value(since, DateTimeField())), output_field=DurationField())
+
+
+def _usd(price_usd_per_hour: Decimal, length: timedelta | None) -> Decimal:
+    return price_usd_per_hour * Decimal(str((length or timedelta(0)).total_seconds())) / 3600

@@ -6,10 +6,16 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from instances.models import AutomationPause
+from novita_manager.roles import scopes_of
 
 
 def everywhere(request: HttpRequest) -> dict[str, object]:
-    return {"simulated": settings.SIMULATED, "version": settings.VERSION, "paused": SimpleLazyObject(_pause)}
+    return {
+        "simulated": settings.SIMULATED,
+        "version": settings.VERSION,
+        "paused": SimpleLazyObject(_pause),
+        "granted": SimpleLazyObject(lambda: scopes_of(request.user)),
+    }
 
 
 def _pause() -> AutomationPause | None:

@@ -1,5 +1,6 @@
 """Filters, search and ordering of lists. What is not among the choices is refused, not ignored."""
 
+import json
 from typing import Any, TypeVar
 
 import django_filters
@@ -40,7 +41,7 @@ class InstanceFilter(django_filters.FilterSet):  # type: ignore[misc]
     include_ended = FlagFilter(field_name="phase", method="ended")
     region = django_filters.CharFilter(field_name="machine__region", lookup_expr="iexact", max_length=255)
     product_name = django_filters.CharFilter(method="product", max_length=255)
-    billing_mode = django_filters.ChoiceFilter(choices=BillingMode.choices)
+    billing_mode = django_filters.ChoiceFilter(choices=BillingMode.choices, method="billed_as")
     auto_stop_mode = django_filters.ChoiceFilter(choices=AutoStopMode.choices)
     owner = django_filters.CharFilter(max_length=255)
     label = django_filters.CharFilter(method="by_label", max_length=400, label="name:text")
@@ -75,13 +76,21 @@ class InstanceFilter(django_filters.FilterSet):  # type: ignore[misc]
     def product(self, rows: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
         return rows.filter(Q(machine__product_name__iexact=value) | Q(product_name__iexact=value))
 
+    def billed_as(self, rows: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
+        """As it is shown: what Novita told, and what was asked for only as long as it told nothing."""
+        untold = Q(machine=None) | Q(machine__billing_mode="")
+        return rows.filter(Q(machine__billing_mode=value) | (untold & Q(billing_mode=value)))
+
     def by_label(self, rows: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
         name, _, text = value.partition(":")
         return labelled(rows, name, text)
 
     def by_text(self, rows: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
-        return rows.filter(
+        written = json.dumps(value)[1:-1]  # SQLite keeps letters beyond ASCII as JSON escapes them
+        return rows.alias(labels_text=Cast("labels", TextField())).filter(
             Q(name__icontains=value)
+            | Q(labels_text__icontains=value)
+            | Q(labels_text__icontains=written)
             | Q(machine__novita_id__icontains=value)
             | Q(owner__icontains=value)
             | Q(machine__product_name__icontains=value)

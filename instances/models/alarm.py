@@ -1,3 +1,5 @@
+from datetime import datetime
+
 from django.db import models
 from django.db.models import Q
 
@@ -29,3 +31,8 @@ class Alarm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.subject}"
+
+    def is_acknowledged(self, now: datetime) -> bool:
+        """Whether somebody knows of it; what was noted until a time lapses then."""
+        lapsed = self.acknowledged_until is not None and self.acknowledged_until <= now
+        return bool(self.acknowledged_by) and not lapsed

@@ -7,9 +7,10 @@ from functools import wraps
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils.http import parse_etags
+from django.urls import reverse
+from django.utils.http import parse_etags, url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 
 from instances.events import Actor
@@ -35,6 +36,18 @@ def needs(scope: str) -> Callable[[View], View]:
 
 def actor_of(request: HttpRequest) -> Actor:
     return Actor(kind="user", name=request.user.get_username())
+
+
+def asked_from(request: HttpRequest) -> str:
+    """The address on this site where something was asked, as `back` says it; empty where it says none."""
+    told = request.POST.get("back") or request.GET.get("back") or ""
+    address = reverse("fleet") if told == "fleet" else told
+    return address if address.startswith("/") and url_has_allowed_host_and_scheme(address, allowed_hosts=None) else ""
+
+
+def way_back(request: HttpRequest, otherwise: str = "") -> HttpResponseRedirect:
+    """To where it was asked, else to `otherwise`, else to the fleet."""
+    return HttpResponseRedirect(asked_from(request) or otherwise or reverse("fleet"))
 
 
 def etag_of(*values: object) -> str:

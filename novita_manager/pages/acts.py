@@ -5,7 +5,8 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
@@ -13,7 +14,7 @@ from instances.models import Instance
 from instances.operations import OperationRefused
 from instances.person_verbs import VERBS, PersonVerb
 from instances.verb_words import consequence
-from novita_manager.pages.access import actor_of, needs
+from novita_manager.pages.access import actor_of, asked_from, needs, way_back
 from novita_manager.pages.verb_panel import stakes_of
 from novita_manager.roles import may, scope_of_verb
 
@@ -32,13 +33,13 @@ def act(request: HttpRequest, instance_id: UUID, verb: str) -> HttpResponse:
         raise PermissionDenied(f"your account lacks the permission to {verb} an instance")
     if request.method == "GET":
         told = consequence(verb, stakes_of(found))
-        context = {"verb": chosen, "instance": found, "consequence": told, "back": request.GET.get("back", "")}
+        context = {"verb": chosen, "instance": found, "consequence": told, "back": asked_from(request)}
         return render(request, "fleet/ask.html", context)
     if verb == "delete" and request.POST.get("typed_name", "").strip() != str(found):
         messages.error(request, f"Not deleted: type {found} to delete it.")
     else:
         _ask(request, chosen, found)
-    return redirect("fleet") if request.POST.get("back") == "fleet" else redirect("fleet-instance", instance_id)
+    return way_back(request, reverse("fleet-instance", args=[instance_id]))
 
 
 def _ask(request: HttpRequest, verb: PersonVerb, found: Instance) -> None:

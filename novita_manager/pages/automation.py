@@ -5,7 +5,7 @@ from datetime import timedelta
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -13,7 +13,7 @@ from instances import operations
 from instances.alarms import acknowledge
 from instances.models import Alarm
 from instances.words import span
-from novita_manager.pages.access import actor_of, needs
+from novita_manager.pages.access import actor_of, asked_from, needs, way_back
 
 HOURS = ((1, "1 hour"), (2, "2 hours"), (8, "8 hours"), (24, "a day"), (72, "3 days"), (168, "7 days"))
 
@@ -37,8 +37,10 @@ def pause(request: HttpRequest) -> HttpResponse:
         now, length = timezone.now(), timedelta(hours=form.cleaned_data["hours"])
         operations.pause_automation(until=now + length, reason=form.cleaned_data["reason"], actor=actor_of(request), now=now)
         messages.success(request, f"Automation is paused for {span(length)}: no rule stops or moves anything.")
-        return redirect("fleet")
-    return render(request, "fleet/pause.html", {"form": form}, status=400 if form.errors else 200)
+        return way_back(request)
+    return render(
+        request, "fleet/pause.html", {"form": form, "back": asked_from(request)}, status=400 if form.errors else 200
+    )
 
 
 @require_POST
@@ -46,7 +48,7 @@ def pause(request: HttpRequest) -> HttpResponse:
 def resume(request: HttpRequest) -> HttpResponse:
     operations.resume_automation(actor=actor_of(request), reason="resumed on a page", now=timezone.now())
     messages.success(request, "Automation goes on: rules act again from the next pass.")
-    return redirect("fleet")
+    return way_back(request)
 
 
 @require_POST
@@ -57,7 +59,7 @@ def acknowledge_alarm(request: HttpRequest, alarm_id: int) -> HttpResponse:
     if not form.is_valid():
         problems = "; ".join(f"{name}: {' '.join(map(str, told))}" for name, told in form.errors.items())
         messages.error(request, f"Not acknowledged: {problems}")
-        return redirect("fleet")
+        return way_back(request)
     now, hours = timezone.now(), form.cleaned_data["hours"]
     until = now + timedelta(hours=hours) if hours else None
     try:
@@ -66,4 +68,4 @@ def acknowledge_alarm(request: HttpRequest, alarm_id: int) -> HttpResponse:
         messages.warning(request, "That alarm is over already.")
     else:
         messages.success(request, f"Acknowledged: {alarm.text}")
-    return redirect("fleet")
+    return way_back(request)

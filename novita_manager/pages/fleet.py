@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
@@ -55,8 +56,9 @@ def _context(request: HttpRequest, now: datetime) -> dict[str, Any]:
         **_CHOICES,
         "fleet": fleet,
         "query": fleet.query,
+        "here": reverse("fleet") + fleet.query.address(),
         "cards": read_cards(account, now),
-        "alarms": notices(Alarm.objects.all()),
+        "alarms": notices(Alarm.objects.all(), now),
         "may_operate": may(request.user, "operate"),
         "may_create": may(request.user, "create"),
     }

@@ -10,7 +10,7 @@ from django.db.models import Count, Sum
 from instances import balance
 from instances.lifecycle import Phase
 from instances.models import Instance, Machine, PeriodicWork, ProviderAccount
-from instances.spending import intervals_since, spent_usd
+from instances.spending import spent_since
 from instances.words import usd, usd_per_hour
 from novita_manager.pages.fleet_snapshot import Cost
 from novita_manager.redis_state import redis_problem
@@ -79,11 +79,8 @@ def _spent(per_hour: Decimal, now: datetime) -> tuple[Cost, Cost]:
     """Since midnight and since the first of the month, UTC."""
     day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     month = day.replace(day=1)
-    intervals = intervals_since(month)
-    today, this_month = (
-        Cost(closed_usd=spent_usd(intervals, since=since, until=now), usd_per_hour=per_hour, since=now)
-        for since in (day, month)
-    )
+    spent = spent_since({"day": day, "month": month}, until=now)
+    today, this_month = (Cost(closed_usd=spent[name], usd_per_hour=per_hour, since=now) for name in ("day", "month"))
     return today, this_month
 
 

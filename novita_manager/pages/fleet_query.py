@@ -12,6 +12,7 @@ from instances.api.filters import InstanceFilter
 from instances.lifecycle import Phase
 from instances.models import Alarm
 from instances.models.instance import BillingMode, InstanceQuerySet
+from novita_manager.pages.fleet_order import cost_usd, next_action_at
 
 PAGE_ROWS = 50
 ENDED_STAY = timedelta(hours=1)
@@ -30,8 +31,12 @@ SORTS = {
     "name": "name",
     "phase": "phase",
     "product": "machine__product_name",
-    "price": "machine__billed_price_usd_per_hour",
+    "region": "machine__region",
+    "billing": "machine__billing_mode",
+    "price": "machine__price_usd_per_hour",
+    "cost": "cost_so_far",
     "idle": "auto_stop_evaluation__idle_since",
+    "next": "next_at",
     "owner": "owner",
     "created": "created_at",
     "read": "machine__observed_at",
@@ -105,6 +110,11 @@ def chosen_rows(rows: InstanceQuerySet, query: FleetQuery, now: datetime) -> Ins
     elif not query.phase:
         found = found.filter(Q(ended_at=None) | Q(ended_at__gte=now - ENDED_STAY))
     found = _shown_only(found, query.show)
+    computed = {"cost_so_far": cost_usd, "next_at": lambda _: next_action_at()}.get(
+        SORTS.get(query.sort.removeprefix("-"), "")
+    )
+    if computed is not None:
+        found = found.alias(**{SORTS[query.sort.removeprefix("-")]: computed(now)})
     return found.order_by(*_order(query.sort))
 
 

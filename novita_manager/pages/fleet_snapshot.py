@@ -83,7 +83,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """An open alarm."""
+    """An open alarm; `acknowledged_by` is empty where nobody knows of it, or no longer."""
 
     id: int
     instance_id: UUID | None
@@ -92,6 +92,7 @@ class Notice:
     opened_at: datetime
     acknowledged_by: str
     acknowledged_reason: str
+    acknowledged_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,17 +224,20 @@ def _next(instance: Instance) -> Next | None:
     return Next(what=_NEXT_WORDS.get(what, what.replace("_", " ")), at=at, why=str(action.get("why") or ""))
 
 
-def notices(alarms: QuerySet[Alarm]) -> tuple[Notice, ...]:
-    """The open ones, the newest first."""
-    return tuple(
-        Notice(
-            id=alarm.pk,
-            instance_id=alarm.instance_id,
-            text=alarm.text,
-            remedy=alarm.remedy,
-            opened_at=alarm.opened_at,
-            acknowledged_by=alarm.acknowledged_by,
-            acknowledged_reason=alarm.acknowledged_reason,
-        )
-        for alarm in alarms.filter(cleared_at=None)[:MOST_ALARMS]
+def notices(alarms: QuerySet[Alarm], now: datetime) -> tuple[Notice, ...]:
+    """The open ones: first those nobody has taken note of, or whose note has lapsed; the newest of each first."""
+    shown = [_notice(alarm, noted=alarm.is_acknowledged(now)) for alarm in alarms.filter(cleared_at=None)[:MOST_ALARMS]]
+    return tuple(sorted(shown, key=lambda notice: bool(notice.acknowledged_by)))
+
+
+def _notice(alarm: Alarm, *, noted: bool) -> Notice:
+    return Notice(
+        id=alarm.pk,
+        instance_id=alarm.instance_id,
+        text=alarm.text,
+        remedy=alarm.remedy,
+        opened_at=alarm.opened_at,
+        acknowledged_by=alarm.acknowledged_by if noted else "",
+        acknowledged_reason=alarm.acknowledged_reason if noted else "",
+        acknowledged_until=alarm.acknowledged_until if noted else None,
     )

@@ -1,17 +1,18 @@
 """Whether anything on the fleet page differs from what a browser has: every value it shows, in one query and unrendered.
 
-Money that runs is left out, since the browser counts it by itself from values that stand still. What changes without a
-row of its own on the page (counts, filters to choose from) never does so without an event.
+Money that runs is left out, since the browser counts it by itself from values that stand still. Of what has no row of
+its own on the page the sums are compared (the meters, the alarms, how many fit the query), and the newest event.
 """
 
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, DateTimeField, Exists, Expression, Max, Subquery, Value
-from django.db.models.functions import TruncMinute
+from django.contrib.auth.models import User
+from django.db.models import Aggregate, Count, Exists, Expression, Q, QuerySet, Subquery, Sum, TextField, Value, Window
+from django.db.models.functions import Concat
 
-from instances.models import Alarm, AutomationPause, Event, Instance, PeriodicWork, ProviderAccount
+from instances.models import Alarm, AutomationPause, Event, Instance, Machine, PeriodicWork, ProviderAccount
 from novita_manager.pages.fleet_cards import SILENT_AFTER, list_is_stale
 from novita_manager.pages.fleet_query import PAGE_ROWS, FleetQuery, chosen_rows
 from novita_manager.redis_state import redis_problem
@@ -28,16 +29,27 @@ _OF_ROWS = (
 )  # fmt: skip
 
 
+class Joined(Aggregate):
+    """All the texts in one, in no order that can be relied on: told apart is what matters, alike may differ now and then."""
+
+    template = "%(function)s(%(expressions)s, '|')"
+    function = "STRING_AGG"
+    output_field = TextField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, function="GROUP_CONCAT", **context)
+
+
 def fleet_version(query: FleetQuery, now: datetime) -> tuple[Any, ...]:
     """Equal as long as the page is; one query, a second one where it has no row."""
     everywhere = _everywhere(now)
     start = (query.page - 1) * PAGE_ROWS
-    chosen = chosen_rows(Instance.objects.all(), query, now).annotate(**everywhere)
-    rows: list[Any] = list(chosen.values_list(*_OF_ROWS, *everywhere)[start : start + PAGE_ROWS])
+    chosen = chosen_rows(Instance.objects.all(), query, now).annotate(fitting=Window(Count("id")), **everywhere)
+    rows: list[Any] = list(chosen.values_list(*_OF_ROWS, "fitting", *everywhere)[start : start + PAGE_ROWS])
     if not rows:
         if query.page > 1:
             return (now,)  # past the end: the last page is shown instead, whatever is on it
-        rows = list(PeriodicWork.objects.annotate(**everywhere).values_list(*everywhere)[:1])
+        rows = list(User.objects.annotate(**everywhere).values_list(*everywhere)[:1])  # whoever looks is one
     listed_at = rows[0][-1] if rows else None
     return (tuple(map(str, rows)), list_is_stale(listed_at, now), bool(settings.REDIS_URL and redis_problem()), now.date())
 
@@ -45,15 +57,17 @@ def fleet_version(query: FleetQuery, now: datetime) -> tuple[Any, ...]:
 def _everywhere(now: datetime) -> dict[str, Expression | Exists | Subquery]:
     """What the page shows beside its rows. The age of the newest complete list comes last."""
     account = ProviderAccount.objects.filter(pk=1)
-    alarms = Alarm.objects.filter(cleared_at=None).order_by().annotate(all=Value(1)).values("all")
+    alarms = Alarm.objects.filter(cleared_at=None)
+    metered = Machine.objects.filter(absent_at=None)
     work = PeriodicWork.objects.filter(finished_at__gte=now - SILENT_AFTER)
     return {
         "newest_event": Subquery(Event.objects.order_by("-id").values("id")[:1]),
         "newest_run": Subquery(SyncRun.objects.order_by("-id").values("id")[:1]),
-        "open_alarms": Subquery(alarms.annotate(found=Count("pk")).values("found")),
-        "alarms_seen": Subquery(
-            alarms.annotate(found=TruncMinute(Max("last_seen_at"))).values("found"), output_field=DateTimeField()
-        ),
+        "alarm_texts": _of_all(alarms, Joined(Concat("text", Value("|"), "remedy"))),
+        "alarms_noted": _of_all(alarms, Count("pk", filter=_noted(now))),
+        "metered": _of_all(metered, Sum("metered_usd")),
+        "per_hour": _of_all(metered, Sum("billed_price_usd_per_hour")),
+        "billed": _of_all(metered, Count("billed_since")),
         "paused": Exists(AutomationPause.objects.filter(pk=1, paused_until__gt=now)),
         "worker": Exists(work.filter(name="worker")),
         "beat": Exists(work.filter(name="beat")),
@@ -62,3 +76,13 @@ def _everywhere(now: datetime) -> dict[str, Expression | Exists | Subquery]:
         "list_problem": Subquery(account.values("last_list_problem")[:1]),
         "listed_at": Subquery(account.values("complete_list_at")[:1]),
     }
+
+
+def _noted(now: datetime) -> Q:
+    """As `Alarm.is_acknowledged`."""
+    return ~Q(acknowledged_by="") & (Q(acknowledged_until=None) | Q(acknowledged_until__gt=now))
+
+
+def _of_all(rows: QuerySet[Any], found: Aggregate) -> Subquery:
+    """The one value of an aggregate over all rows, as a part of another query."""
+    return Subquery(rows.order_by().annotate(all=Value(1)).values("all").annotate(found=found).values("found"))

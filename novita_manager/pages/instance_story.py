@@ -89,7 +89,7 @@ def read_story(instance_id: UUID, now: datetime, *, scopes: frozenset[str]) -> I
         may_operate="operate" in scopes,
         may_reveal="secrets" in scopes,
         purged_at=machine.data_purged_at if machine and instance.phase == "stopped" else None,
-        alarms=notices(Alarm.objects.filter(instance=instance)),
+        alarms=notices(Alarm.objects.filter(instance=instance), now),
         jobs=job_lines(instance, scopes),
         machines=tuple(_machine_line(one, instance, now) for one in instance.machines.all()),
         story=story_page(instance_id),

@@ -3,28 +3,32 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db import transaction
+from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from instances.bulk import ask_one, stands
-from instances.lifecycle import BILLED, Observed
-from instances.models import Instance
+from instances.bulk import Asked, ask_one, stands
+from instances.lifecycle import BILLED, OPEN_STATES, Observed, Wanted
+from instances.models import Instance, Job
 from instances.person_verbs import VERBS, PersonVerb
 from instances.words import usd_per_hour
-from novita_manager.pages.access import actor_of, needs
+from novita_manager.pages.access import actor_of, asked_from, needs, way_back
 from novita_manager.pages.acts import reason_of
 from novita_manager.roles import may, scope_of_verb
 
-MOST = 500
+MOST = 5000  # as many as fit into one form, see DATA_UPLOAD_MAX_NUMBER_FIELDS
+_AT_ONCE = 25  # asked for in one transaction: a disk is waited for once
 _VERBS = ("start", "stop", "restart", "keep-awake", "adopt")
 _MOST_REFUSALS_TOLD = 5
+_PROTECTED = "it is protected: stop it by itself"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +80,14 @@ def _answer(request: HttpRequest, name: str, *, is_all: bool) -> HttpResponse:
         raise PermissionDenied(f"your account lacks the permission to {name} instances")
     now = timezone.now()
     if request.method == "POST":
-        _carry_out(request, verb, _chosen(request.POST), now)
-        return redirect("fleet")
+        _carry_out(request, verb, _chosen(request.POST), now, is_all=is_all)
+        return way_back(request)
     chosen = _stoppable() if is_all else _chosen(request.GET)
     if not chosen and not is_all:
         messages.warning(request, f"{verb.label}: nothing was chosen. Tick the instances first.")
-        return redirect("fleet")
-    return render(request, "fleet/many.html", {"preview": _preview(request, verb, chosen, now, is_all=is_all)})
+        return way_back(request)
+    preview = _preview(request, verb, chosen, now, is_all=is_all)
+    return render(request, "fleet/many.html", {"preview": preview, "back": asked_from(request)})
 
 
 def _rows() -> QuerySet[Instance]:
@@ -102,7 +107,11 @@ def _uuid(text: str) -> UUID | None:
 
 
 def _stoppable() -> list[Instance]:
-    return [one for one in _rows().filter(managed=True, ended_at=None) if not stands(one)]
+    open_jobs = Prefetch(
+        "jobs", queryset=Job.objects.filter(state__in=OPEN_STATES).only("id", "instance_id"), to_attr="open_jobs"
+    )
+    living = _rows().filter(managed=True, ended_at=None).prefetch_related(open_jobs)
+    return [one for one in living if not stands(one)]
 
 
 def _preview(request: HttpRequest, verb: PersonVerb, chosen: list[Instance], now: datetime, *, is_all: bool) -> Preview:
@@ -118,13 +127,12 @@ def _preview(request: HttpRequest, verb: PersonVerb, chosen: list[Instance], now
 
 
 def _candidate(request: HttpRequest, verb: PersonVerb, instance: Instance, now: datetime, *, is_all: bool) -> Candidate:
-    refusal = ""
-    if is_all and instance.protected:
-        refusal = "it is protected: stop it by itself"
+    if is_all:
+        refusal = _why_left_out(instance)
     else:
         asked = ask_one(verb.name, verb.ask, instance, actor=actor_of(request), reason="", now=now, dry_run=True)
-        if not asked.ok or (asked.code == "unchanged" and verb.name in ("start", "stop")):
-            refusal = asked.detail
+        refused = not asked.ok or (asked.code == "unchanged" and verb.name in ("start", "stop"))
+        refusal = asked.detail if refused else ""
     machine = instance.machine
     return Candidate(
         id=instance.pk,
@@ -134,6 +142,14 @@ def _candidate(request: HttpRequest, verb: PersonVerb, instance: Instance, now: 
         price=usd_per_hour(machine.price_usd_per_hour if machine else None),
         refusal=refusal,
     )
+
+
+def _why_left_out(instance: Instance) -> str:
+    """Of one that does not stand; told by its row alone, since a rehearsal of a thousand takes long."""
+    if instance.protected:
+        return _PROTECTED
+    under_way = instance.wanted == Wanted.STOPPED and (instance.open_job is not None or not instance.met)
+    return "it is asked to stop already" if under_way else ""
 
 
 def _rate(verb: str, instances: list[Instance]) -> str:
@@ -150,18 +166,20 @@ def _counts(verb: str, observed: Observed) -> bool:
     return observed in BILLED if verb == "stop" else verb == "start" and observed is Observed.EXITED
 
 
-def _carry_out(request: HttpRequest, verb: PersonVerb, chosen: list[Instance], now: datetime) -> None:
+def _carry_out(request: HttpRequest, verb: PersonVerb, chosen: list[Instance], now: datetime, *, is_all: bool) -> None:
     """Ask for each, and tell how many were accepted and why the rest was not."""
     if not chosen:
         messages.warning(request, f"{verb.label}: nothing was chosen, and nothing was asked for.")
         return
-    reason = reason_of(request)
-    done, refusals = 0, []
-    for one in chosen:
-        asked = ask_one(verb.name, verb.ask, one, actor=actor_of(request), reason=reason, now=now, dry_run=False)
-        done += asked.ok
-        if not asked.ok:
-            refusals.append(f"{one}: {asked.detail}")
+    ask = partial(ask_one, verb.name, verb.ask, actor=actor_of(request), reason=reason_of(request), now=now, dry_run=False)
+    refusals = []
+    for start in range(0, len(chosen), _AT_ONCE):
+        with transaction.atomic():
+            for one in chosen[start : start + _AT_ONCE]:
+                asked = Asked(ok=False, code="protected", detail=_PROTECTED) if is_all and one.protected else ask(one)
+                if not asked.ok:
+                    refusals.append(f"{one}: {asked.detail}")
+    done = len(chosen) - len(refusals)
     if done:
         messages.success(request, f"{done} of {len(chosen)} {verb.asked}.")
     if refusals:

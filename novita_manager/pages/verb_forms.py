@@ -7,10 +7,9 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 from rest_framework import serializers
 
 from instances import operations
@@ -18,7 +17,8 @@ from instances.api import requests
 from instances.models import Instance, Job
 from instances.operations import OperationRefused
 from instances.person_verbs import proposed_name
-from novita_manager.pages.access import actor_of, needs
+from novita_manager.pages import acts
+from novita_manager.pages.access import actor_of, needs, way_back
 from novita_manager.pages.job_lines import scope_of_job
 from novita_manager.pages.parts import instance_or_404
 from novita_manager.pages.typed import problems_of
@@ -31,10 +31,12 @@ _CONTROLS: dict[str, tuple[Callable[..., Job], str]] = {
 }
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @needs("create")
 def adopt(request: HttpRequest, instance_id: UUID) -> HttpResponse:
-    """Under the name that was written, else under the proposed one."""
+    """GET asks first, as for any verb. Under the name that was written, else under the proposed one."""
+    if request.method == "GET":
+        return acts.act(request, instance_id, "adopt")
     instance = instance_or_404(instance_id)
     body = {"name": request.POST.get("name", "").strip() or proposed_name(instance)}
     return _ask(
@@ -105,4 +107,4 @@ def _ask(
         messages.error(request, f"{label} {instance}: refused, {refusal.detail}.")
     else:
         messages.success(request, f"{instance}: {asked}.")
-    return redirect("fleet") if request.POST.get("back") == "fleet" else redirect("fleet-instance", instance.pk)
+    return way_back(request, reverse("fleet-instance", args=[instance.pk]))

@@ -5,12 +5,13 @@ from typing import Any
 
 from django import template
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from instances import words
 from instances.api.times import rfc3339
 from instances.person_verbs import VERBS
+from instances.story import who
 from novita_manager.pages.fleet_query import FleetQuery
 from novita_manager.pages.fleet_snapshot import Cost
 
@@ -82,13 +83,24 @@ def money(context: dict[str, Any], cost: Cost) -> SafeString:
 
 
 @register.simple_tag
+def actor(kind: str, name: str) -> str:
+    return who(kind, name)
+
+
+@register.simple_tag
 def page_address(query: FleetQuery, step: int) -> str:
     return query.address(page=query.page + step)
 
 
 @register.simple_tag
-def column(query: FleetQuery, name: str, label: str, kind: str = "") -> SafeString:
-    """A column's head that sorts by it; a second time, the other way round."""
-    order = {name: "ascending", f"-{name}": "descending"}.get(query.sort, "none")
-    link = format_html('<a href="{}{}">{}</a>', reverse("fleet"), query.sorted_by(name), label)
-    return format_html('<th scope="col" class="{}" aria-sort="{}">{}</th>', kind, order, link)
+def column(query: FleetQuery, names: str, kind: str = "") -> SafeString:
+    """A column's head, `name:Label` for each thing in it to sort by; a second time, the other way round."""
+    pairs = [pair.split(":") for pair in names.split()]
+    orders = {name: {name: "ascending", f"-{name}": "descending"}.get(query.sort, "none") for name, _ in pairs}
+    links = format_html_join(
+        " ",
+        '<a href="{}{}" class="{}">{}</a>',
+        ((reverse("fleet"), query.sorted_by(name), orders[name], label) for name, label in pairs),
+    )
+    order = next((one for one in orders.values() if one != "none"), "none")
+    return format_html('<th scope="col" class="{}" aria-sort="{}">{}</th>', kind, order, links)

@@ -5,6 +5,7 @@
 (() => {
   const EVERY = 3000;
   const TIME_OUT = 10000;
+  const COUNTED = "time[data-relative], [data-per-hour]";
   const live = document.querySelector("[data-live]");
   const stale = document.getElementById("stale");
   const shown = new Map();
@@ -66,17 +67,35 @@
     }
   }
 
+  // What of an element makes it another one. Moments and meters do not: they are set in place, so that nothing flickers,
+  // and what a person marked, opened or is pointing at stays.
+  function meaning(element) {
+    const copy = element.cloneNode(true);
+    for (const counted of copy.querySelectorAll(COUNTED)) counted.replaceWith(counted.localName);
+    for (const token of copy.querySelectorAll("input[name=csrfmiddlewaretoken]")) token.remove();
+    return copy.outerHTML;
+  }
+
+  function setCounted(present, fresh) {
+    const source = fresh.querySelectorAll(COUNTED);
+    [...present.querySelectorAll(COUNTED)].forEach((counted, place) => {
+      for (const given of source[place]?.attributes ?? []) counted.setAttribute(given.name, given.value);
+    });
+  }
+
   // What the server sent for each part and keyed child, before the ages were counted.
   function remember(root) {
     for (const part of root.querySelectorAll("[data-part]")) {
-      shown.set(part.id, part.outerHTML);
+      shown.set(part.id, meaning(part));
       if (part.dataset.keyed) {
-        for (const child of root.querySelector(`#${part.dataset.keyed}`).children) shown.set(child.id, child.outerHTML);
+        for (const child of document.getElementById(part.dataset.keyed).children) shown.set(child.id, meaning(child));
       }
     }
   }
 
+  // Both are false where something had to wait for somebody who is writing in it.
   function swapChildren(target, source) {
+    let whole = true;
     let place = target.firstElementChild;
     const wanted = [...source.children];
     const kept = new Set(wanted.map((child) => child.id));
@@ -84,9 +103,12 @@
     place = target.firstElementChild;
     for (const child of wanted) {
       const present = document.getElementById(child.id);
+      const means = meaning(child);
       let current = present;
-      if (!present || shown.get(child.id) !== child.outerHTML) {
-        shown.set(child.id, child.outerHTML);
+      if (present && shown.get(child.id) === means) setCounted(present, child);
+      else if (present && isWrittenIn(present)) whole = false;
+      else {
+        shown.set(child.id, means);
         current = document.importNode(child, true);
         if (present) {
           carryOver(present, current);
@@ -98,17 +120,24 @@
       if (place === current) place = current.nextElementSibling;
       else target.insertBefore(current, place);
     }
+    return whole;
   }
 
   function swap(html) {
+    let whole = true;
     const fresh = new DOMParser().parseFromString(html, "text/html");
     const focused = document.activeElement ? document.activeElement.id : "";
     for (const part of fresh.querySelectorAll("[data-part]")) {
       const present = document.getElementById(part.id);
-      if (!present || shown.get(part.id) === part.outerHTML || isWrittenIn(present)) continue;
-      shown.set(part.id, part.outerHTML);
-      if (part.dataset.keyed) swapChildren(document.getElementById(part.dataset.keyed), fresh.getElementById(part.dataset.keyed));
+      if (!present) continue;
+      const means = meaning(part);
+      if (part.dataset.keyed) {
+        const list = document.getElementById(part.dataset.keyed);
+        whole = swapChildren(list, fresh.getElementById(part.dataset.keyed)) && whole;
+      } else if (shown.get(part.id) === means) setCounted(present, part);
+      else if (isWrittenIn(present)) whole = false;
       else {
+        shown.set(part.id, means);
         const current = document.importNode(part, true);
         carryOver(present, current);
         present.replaceWith(current);
@@ -118,6 +147,7 @@
     if (again && again !== document.activeElement) again.focus({ preventScroll: true });
     count();
     document.dispatchEvent(new Event("live:swapped"));
+    return whole;
   }
 
   function tellStale(why) {
@@ -136,8 +166,8 @@
     if (answer.type === "opaqueredirect" || answer.status === 403) return "you are signed out. Reload it to sign in again.";
     if (answer.status === 404) return "what it shows is gone.";
     if (answer.status === 200) {
-      swap(await answer.text());
-      etag = answer.headers.get("ETag") || "";
+      const whole = swap(await answer.text());
+      etag = whole ? answer.headers.get("ETag") || "" : ""; // what waited is asked for again
     } else if (answer.status !== 304) {
       return `the server answers ${answer.status}. Trying again.`;
     }
@@ -165,7 +195,7 @@
   }
 
   if (live) {
-    remember(live);
+    remember(document);
     document.addEventListener("visibilitychange", poll);
     timer = setTimeout(poll, EVERY);
   }

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -96,11 +97,18 @@ def test_lists_leave_ended_ones_out_unless_they_are_asked_for() -> None:
     assert caller.get("/instances?include_ended=true").json()["count"] == 4
 
 
+def test_a_search_finds_labels_in_any_letters() -> None:
+    make_instance(name="apple", labels={"équipe": 'grün "A"'})
+    make_instance(name="berry")
+    for text in ("équipe", "grün", 'n "A"'):
+        assert names(Caller().get(f"/instances?search={quote(text)}")) == ["apple"]
+
+
 def test_filters_search_and_ordering() -> None:
     caller = Caller()
     make_instance(name="apple", owner="bob", labels={"team": "vision", "a__b": "x"}, machine={"region": "EU-01"})
     make_instance(name="berry", owner="eve", labels={"team": "speech"}, protected=True)
-    make_instance(name="cherry", managed=False, billing_mode="on_demand", status="exited")
+    make_instance(name="cherry", managed=False, status="exited", machine={"billing_mode": "on_demand"})
 
     assert names(caller.get("/instances?owner=bob")) == ["apple"]
     assert names(caller.get("/instances?region=eu-01")) == ["apple"]
@@ -109,7 +117,9 @@ def test_filters_search_and_ordering() -> None:
     assert names(caller.get("/instances?managed=false")) == ["cherry"]
     assert names(caller.get("/instances?protected=true")) == ["berry"]
     assert names(caller.get("/instances?phase=stopped")) == ["cherry"]
+    assert names(caller.get("/instances?billing_mode=on_demand")) == ["cherry"]
     assert names(caller.get("/instances?search=ERR&ordering=-name")) == ["cherry", "berry"]
+    assert names(caller.get("/instances?search=VISION")) == ["apple"]
     assert names(caller.get("/instances?ordering=name")) == ["apple", "berry", "cherry"]
     assert len(names(caller.get("/instances?product_name=rtx 4090 24gb"))) == 3
 

@@ -83,7 +83,7 @@ def test_open_alarms_and_a_pause_stand_on_top(ann: Client) -> None:
     shown = text_of(ann.get("/"))
     assert "trainer: running, paid, no data" in shown
     assert "Automation is paused</strong> until" in shown
-    assert "by <bdi>demo</bdi>: <bdi>demo day</bdi>" in shown
+    assert "by <bdi>key demo</bdi>: <bdi>demo day</bdi>" in shown
 
 
 def test_the_banner_says_that_novita_is_played(ann: Client, settings: Any) -> None:

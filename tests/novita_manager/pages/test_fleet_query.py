@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instances.alarms import raise_alarm
-from instances.models import Instance
-from novita_manager.pages.fleet_query import PAGE_ROWS, query_of
+from instances.models import Instance, Machine
+from novita_manager.pages.fleet_query import PAGE_ROWS, SORTS, query_of
 from tests.pages import person, running, signed_in
 
 
@@ -28,11 +29,13 @@ def names(client: Client, address: str = "/") -> list[str]:
 
 def test_search_and_filters_narrow_what_is_shown(ann: Client) -> None:
     now = timezone.now()
-    running("trainer", at=now, owner="vision")
-    running("server", at=now, owner="speech", billing_mode="on_demand", phase="unhealthy")
+    running("trainer", at=now, owner="vision", labels={"team": "blau-grün"})
+    running("server", at=now, owner="speech", phase="unhealthy")
+    Machine.objects.filter(novita_id="id-server").update(billing_mode="on_demand")
 
     assert names(ann, "/?q=train") == ["trainer"]
     assert names(ann, "/?q=id-server") == ["server"]
+    assert names(ann, "/?q=blau") == ["trainer"]
     assert names(ann, "/?owner=speech") == ["server"]
     assert names(ann, "/?phase=ready") == ["trainer"]
     assert names(ann, "/?billing=on_demand") == ["server"]
@@ -72,6 +75,31 @@ def test_columns_sort_both_ways(ann: Client) -> None:
     assert names(ann, "/?sort=-name") == ["c", "b", "a"]
     assert names(ann, "/?sort=-price") == ["a", "b", "c"]
     assert 'aria-sort="descending"' in ann.get("/?sort=-price").content.decode()
+
+
+def test_it_is_sorted_by_what_is_computed_too(ann: Client) -> None:
+    now = timezone.now()
+    for name, price, metered, minutes in (("dear", "2.00", "0", 5), ("long", "0.10", "9.00", None), ("new", "0.10", "0", 1)):
+        one = running(name, at=now, price=price)
+        Machine.objects.filter(pk=one.machine_id).update(metered_usd=Decimal(metered))
+        stop = {"what": "stop", "at": (now + timedelta(minutes=minutes)).isoformat()} if minutes else None
+        later = (
+            {"what": "migrate", "at": (now + timedelta(hours=1)).isoformat()} if minutes else {"what": "stop", "at": None}
+        )
+        Instance.objects.filter(pk=one.pk).update(next_auto_stop_action=stop, next_sync_action=later)
+
+    assert names(ann, "/?sort=-cost") == ["long", "dear", "new"]  # $9.20, $4.00 and $0.20 by now
+    assert names(ann, "/?sort=cost") == ["new", "dear", "long"]
+    assert names(ann, "/?sort=next") == ["new", "dear", "long"]
+    assert names(ann, "/?sort=-next") == ["dear", "new", "long"]
+
+
+def test_every_order_there_is_stands_in_a_head(ann: Client) -> None:
+    running("one", at=timezone.now())
+    heads = set(re.findall(r"sort=(\w+)", ann.get("/").content.decode()))
+    assert heads == set(SORTS) - {"created"}
+    for name in SORTS:
+        assert names(ann, f"/?sort={name}") == names(ann, f"/?sort=-{name}") == ["one"]
 
 
 def test_pages_hold_all_once_and_a_page_past_the_end_is_the_last(ann: Client) -> None:

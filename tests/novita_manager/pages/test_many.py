@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -99,3 +100,34 @@ def test_who_may_only_look_is_refused() -> None:
     assert operator.get("/stop-all").status_code == 200
     assert operator.get("/many/adopt", {"chosen": [str(one.pk)]}).status_code == 403
     assert not Job.objects.exists()
+
+
+def test_a_protected_one_is_not_stopped_with_all_even_where_it_is_sent_along(ann: Client) -> None:
+    one = running("one", at=timezone.now())
+    guarded = running("guarded", at=timezone.now(), protected=True)
+
+    response = ann.post("/stop-all", {"chosen": [str(one.pk), str(guarded.pk)]}, follow=True)
+
+    assert list(Job.objects.values_list("instance_id", flat=True)) == [one.pk]
+    assert "1 refused. guarded: it is protected" in text_of(response)
+
+
+def test_what_is_asked_to_stop_already_is_left_out_of_the_stop_of_all(ann: Client) -> None:
+    one = running("one", at=timezone.now())
+    ann.post("/stop-all", {"chosen": [str(one.pk)]})
+    shown = text_of(ann.get("/stop-all"))
+    assert "Left out: it is asked to stop already" in shown
+    assert "Stop 0 instances?" in shown
+
+
+def test_a_fleet_of_a_thousand_is_stopped_at_one_go(ann: Client, django_assert_max_num_queries: Any) -> None:
+    now = timezone.now()
+    for number in range(12):
+        running(f"trainer-{number}", at=now)
+    with django_assert_max_num_queries(12):  # told by the rows alone, however many there are
+        shown = ann.get("/stop-all").content.decode()
+    assert shown.count(" checked") == 12
+    nobody = [str(uuid4()) for _ in range(1100)]  # more fields than Django takes unless told
+    chosen = [str(one.pk) for one in Instance.objects.all()]
+    assert ann.post("/stop-all", {"chosen": [*nobody, *chosen]}).status_code == 302
+    assert Job.objects.filter(verb="stop").count() == 12
