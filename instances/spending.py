@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Q, Sum, Value
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Greatest, Least
 
 from instances.models import RunningInterval
@@ -15,7 +17,7 @@ def spent_since(moments: Mapping[str, datetime], *, until: datetime) -> dict[str
     earliest = min(moments.values())
     ran = RunningInterval.objects.filter(_overlaps(earliest, until), price_usd_per_hour__isnull=False).order_by()
     spans = {name: Sum(_span(since, until), filter=_overlaps(since, until)) for name, since in moments.items()}
-    rows = list(ran.values("price_usd_per_hour").annotate(**spans))
+    rows: list[dict[str, Any]] = list(ran.values("price_usd_per_hour").annotate(**spans))
     return {name: sum((_usd(row["price_usd_per_hour"], row[name]) for row in rows), Decimal(0)) for name in moments}
 
 
@@ -23,7 +25,7 @@ def _overlaps(since: datetime, until: datetime) -> Q:
     return Q(started_at__lt=until) & (Q(ended_at=None) | Q(ended_at__gt=since))
 
 
-def _span(since: datetime, until: datetime) -> ExpressionWrapper:
+def _span(since: datetime, until: datetime) -> Combinable:
     end = Least(Coalesce(F("ended_at"), Value(until, DateTimeField())), Value(until, DateTimeField()))
     return ExpressionWrapper(end - Greatest(F("started_at"), Value(since, DateTimeField())), output_field=DurationField())
 

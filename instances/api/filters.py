@@ -79,7 +79,8 @@ class InstanceFilter(django_filters.FilterSet):  # type: ignore[misc]
     def billed_as(self, rows: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
         """As it is shown: what Novita told, and what was asked for only as long as it told nothing."""
         untold = Q(machine=None) | Q(machine__billing_mode="")
-        return rows.filter(Q(machine__billing_mode=value) | (untold & Q(billing_mode=value)))
+        fitting: QuerySet[Any] = rows.filter(Q(machine__billing_mode=value) | (untold & Q(billing_mode=value)))
+        return fitting
 
     def by_label(self, rows: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
         name, _, text = value.partition(":")

@@ -1,5 +1,6 @@
 """What the fleet can be ordered by beyond its columns, as the database computes it. Good for an order, not for a bill."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -39,8 +40,11 @@ def cost_usd(now: datetime) -> Combinable:
     return ExpressionWrapper(Coalesce(metered, zero) + Coalesce(runs, zero), output_field=FloatField())
 
 
-def next_action_at() -> Combinable:
+def next_action_at(_: datetime) -> Combinable:
     """As `Instance.next_action`: the earliest of its sources, null where none has a time. All are written in UTC."""
     never = Value(_NEVER, TextField())
     times = [Coalesce(Cast(KeyTextTransform("at", source), TextField()), never) for source in _SOURCES]
     return NullIf(Least(*times), never)
+
+
+COMPUTED: dict[str, Callable[[datetime], Combinable]] = {"cost_so_far": cost_usd, "next_at": next_action_at}

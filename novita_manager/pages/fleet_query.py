@@ -12,7 +12,7 @@ from instances.api.filters import InstanceFilter
 from instances.lifecycle import Phase
 from instances.models import Alarm
 from instances.models.instance import BillingMode, InstanceQuerySet
-from novita_manager.pages.fleet_order import cost_usd, next_action_at
+from novita_manager.pages.fleet_order import COMPUTED
 
 PAGE_ROWS = 50
 ENDED_STAY = timedelta(hours=1)
@@ -110,11 +110,9 @@ def chosen_rows(rows: InstanceQuerySet, query: FleetQuery, now: datetime) -> Ins
     elif not query.phase:
         found = found.filter(Q(ended_at=None) | Q(ended_at__gte=now - ENDED_STAY))
     found = _shown_only(found, query.show)
-    computed = {"cost_so_far": cost_usd, "next_at": lambda _: next_action_at()}.get(
-        SORTS.get(query.sort.removeprefix("-"), "")
-    )
-    if computed is not None:
-        found = found.alias(**{SORTS[query.sort.removeprefix("-")]: computed(now)})
+    column = SORTS.get(query.sort.removeprefix("-"), "")
+    if column in COMPUTED:
+        found = found.alias(**{column: COMPUTED[column](now)})
     return found.order_by(*_order(query.sort))
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from instances.models import RunningInterval
+from instances.models import Machine, RunningInterval
 from instances.spending import spent_since
 from tests.factories import make_instance
 
@@ -21,7 +21,7 @@ TICK = timedelta(microseconds=1)
 
 def interval(started_at: datetime, ended_at: datetime | None, price: str | None = "3600") -> None:
     RunningInterval.objects.create(
-        machine=make_instance().machine,
+        machine=Machine.objects.get(instance=make_instance()),
         started_at=started_at,
         ended_at=ended_at,
         price_usd_per_hour=None if price is None else Decimal(price),

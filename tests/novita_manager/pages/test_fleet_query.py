@@ -81,7 +81,7 @@ def test_it_is_sorted_by_what_is_computed_too(ann: Client) -> None:
     now = timezone.now()
     for name, price, metered, minutes in (("dear", "2.00", "0", 5), ("long", "0.10", "9.00", None), ("new", "0.10", "0", 1)):
         one = running(name, at=now, price=price)
-        Machine.objects.filter(pk=one.machine_id).update(metered_usd=Decimal(metered))
+        Machine.objects.filter(instance=one).update(metered_usd=Decimal(metered))
         stop = {"what": "stop", "at": (now + timedelta(minutes=minutes)).isoformat()} if minutes else None
         later = (
             {"what": "migrate", "at": (now + timedelta(hours=1)).isoformat()} if minutes else {"what": "stop", "at": None}
