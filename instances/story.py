@@ -179,6 +179,8 @@ _TELLERS: dict[str, Callable[[Told], str]] = {
     "instance.released": _fixed("{who} released it: nothing here touches it from now on"),
     "instance.discovered": _fixed("It was found at Novita, made by someone else"),
     "instance.first_used": _fixed("{who} used it for the first time"),
+    "instance.connection_read": _fixed("{who} read its passwords and environment"),
+    "instance.log_read": _fixed("{who} read its log"),
     "instance.reappeared": _fixed("It came back at Novita"),
     "instance.surplus_found": _fixed("A second live machine of it was found at Novita"),
     "instance.startup_overdue": _fixed("It takes longer to start than allowed"),

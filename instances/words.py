@@ -48,3 +48,8 @@ def clock(moment: datetime) -> str:
 def listed(words: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def percent(value: float) -> str:
+    """`7 %`, and `0.4 %` where a whole number would say nothing."""
+    return f"{value:.1f} %" if 0 < value < 1 else f"{value:.0f} %"

@@ -18,6 +18,7 @@ from instances.lifecycle import BILLED, Observed, Wanted
 from instances.models import Alarm, AutomationPause, Event, Instance, Job, ProviderAccount, ProviderBreaker
 from instances.observation import effective_observed_at
 from instances.phases import current_job
+from novita_manager.remedies import what_would_change
 
 _RECENT_EVENTS = 10
 _ON_ITS_WAY = (Observed.CREATING, Observed.PULLING, Observed.STARTING)
@@ -28,7 +29,7 @@ class Explain(APIView):
 
     @extend_schema(operation_id="instances_explain", responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, ref: str) -> Response:
-        """Why this phase, what next and when, and what holds it back."""
+        """Why this phase, what next and when, what holds it back, and what would change it."""
         return Response(explanation(find(ref), now=timezone.now()))
 
 
@@ -38,7 +39,7 @@ def explanation(instance: Instance, *, now: datetime) -> dict[str, Any]:
     account = ProviderAccount.objects.filter(pk=1).first()
     evaluation = Evaluation.objects.filter(instance=instance).first()
     events = Event.objects.filter(instance=instance)[:_RECENT_EVENTS]
-    return {
+    told = {
         "instance_id": str(instance.pk),
         "name": instance.name,
         "phase": instance.phase,
@@ -61,6 +62,7 @@ def explanation(instance: Instance, *, now: datetime) -> dict[str, Any]:
         ],
         "recent_events": [event_json(event) for event in events],
     }
+    return {**told, "would_change": what_would_change(told, job_was_called=job is not None and job.was_called)}
 
 
 def held_by(instance: Instance, job: Job | None, account: ProviderAccount | None, *, now: datetime) -> list[dict[str, str]]:

@@ -4,13 +4,43 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from novita_manager import api, errors, health, schema
-from novita_manager.pages import acts, fleet, instance
+from novita_manager.pages import (
+    acts,
+    automation,
+    charts,
+    connection,
+    creation,
+    fleet,
+    instance,
+    instance_settings,
+    many,
+    rehearsals,
+    verb_forms,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", fleet.page, name="fleet"),
     path("fleet/rows", fleet.live, name="fleet-rows"),
     path("fleet/<uuid:instance_id>", instance.page, name="fleet-instance"),
     path("fleet/<uuid:instance_id>/rows", instance.live, name="fleet-instance-rows"),
+    path("fleet/<uuid:instance_id>/story", instance.older, name="instance-story"),
+    path("fleet/<uuid:instance_id>/utilisation", charts.utilisation, name="instance-utilisation"),
+    path("fleet/<uuid:instance_id>/cost", charts.cost, name="instance-cost"),
+    path("fleet/<uuid:instance_id>/reveal", connection.reveal, name="instance-reveal"),
+    path("fleet/<uuid:instance_id>/log", connection.log, name="instance-log"),
+    path("fleet/<uuid:instance_id>/settings", instance_settings.page, name="instance-settings"),
+    path("fleet/<uuid:instance_id>/jobs/<uuid:job_id>/<slug:control>", verb_forms.control_job, name="instance-job"),
+    path("fleet/<uuid:instance_id>/adopt", verb_forms.adopt, name="instance-adopt"),
+    path("fleet/<uuid:instance_id>/save-image", verb_forms.save_image, name="instance-save-image"),
+    path("stop-all", many.stop_all, name="stop-all"),
+    path("many/<slug:verb>", many.many, name="many"),
+    path("sync", rehearsals.sync, name="sync"),
+    path("auto-stop", rehearsals.auto_stop, name="auto-stop"),
+    path("pause", automation.pause, name="pause"),
+    path("resume", automation.resume, name="resume"),
+    path("alarms/<int:alarm_id>/acknowledge", automation.acknowledge_alarm, name="acknowledge"),
+    path("create", creation.page, name="create"),
+    path("create/preview", creation.preview, name="create-preview"),
     path("fleet/<uuid:instance_id>/<slug:verb>", acts.act, name="fleet-act"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api.urlpatterns)),

@@ -33,6 +33,7 @@ class Shot:
 SHOTS = (
     Shot(name="fleet", path="/"),
     Shot(name="instance", follow="table.fleet a.name"),
+    Shot(name="create", path="/create?product_name=RTX%204090%2024GB&template_id=100"),
     Shot(name="admin", path="/admin/"),
     Shot(name="admin-instances", path="/admin/instances/instance/"),
     Shot(name="admin-instance", follow="#result_list tbody a[href*='/change/']"),

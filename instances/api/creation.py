@@ -106,6 +106,15 @@ def refused_field(field: str, code: str, detail: str) -> ValidationError:
     return ValidationError({field: [ErrorDetail(detail, code)]})
 
 
+def refuse_unfit_ports(instance: Instance, body: dict[str, Any]) -> None:
+    """Ports and health checks of a change must fit what is not changed."""
+    if "ports" not in body and not body.get("health_check"):
+        return
+    ports = body.get("ports", (instance.machine.ports if instance.machine else None) or instance.ports)
+    check = body.get("health_check", instance.health_check)
+    refuse_port_conflicts(ports, instance.tools, check)
+
+
 def _offer_json(one: Candidate | Refusal) -> dict[str, Any]:
     return {name: value for name, value in as_dict(one).items() if name != "cluster_id"}
 

@@ -20,6 +20,7 @@ from instances.api.creation import (
     placement_json,
     plan,
     refuse_taken_name,
+    refuse_unfit_ports,
     refused_field,
     settings_columns,
 )
@@ -104,7 +105,7 @@ class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
     def partial_update(self, request: Request, ref: str) -> Response:
         instance = self._named(ref)
         body = self.body(requests.Patch)
-        _refuse_unfit_ports(instance, body)
+        refuse_unfit_ports(instance, body)
         settings, reason = settings_columns(body), body.get("reason", "")
         edits = {name: body[name] for name in ("ports", "expand_rootfs_gb") if name in body}
         actor = actor_of(request)
@@ -216,12 +217,3 @@ def flag_of(request: Request, name: str) -> bool:
     if text not in ("true", "false", "1", "0"):
         raise ValidationError({name: ["write true or false"]}, "invalid")
     return text in ("true", "1")
-
-
-def _refuse_unfit_ports(instance: Instance, body: dict[str, Any]) -> None:
-    """Ports and health checks of a change must fit what is not changed."""
-    if "ports" not in body and not body.get("health_check"):
-        return
-    ports = body.get("ports", (instance.machine.ports if instance.machine else None) or instance.ports)
-    check = body.get("health_check", instance.health_check)
-    requests.refuse_port_conflicts(ports, instance.tools, check)

@@ -16,7 +16,7 @@ from instances.lifecycle import Verb
 from instances.models import Event, Job
 
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_NEEDS_CREATE = (Verb.CREATE, Verb.DELETE)
+NEEDS_CREATE = (Verb.CREATE, Verb.DELETE)
 
 
 class JobViewSet(ApiViewSet):
@@ -48,7 +48,7 @@ class JobViewSet(ApiViewSet):
 
     def _control(self, job_id: str, *, retry: bool) -> Response:
         asked = _job(job_id)
-        if asked.verb in _NEEDS_CREATE:
+        if asked.verb in NEEDS_CREATE:
             require(self.request, "create")
         body = self.body(requests.Act)
         control = operations.retry_job if retry else operations.cancel_job

@@ -2,11 +2,10 @@
 
 from datetime import datetime
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from instances import catalogue, placement
+from instances import balance, catalogue, placement
 from instances.correlation import ENVIRONMENT_NAME, correlation_id_in, new_correlation_id, provider_name
 from instances.events import SYSTEM, record
 from instances.executor import outcomes
@@ -140,13 +139,9 @@ def create_request(instance: Instance, machine: Machine, candidate: Candidate) -
 
 
 def _too_poor() -> Step | None:
-    """Refuse to open a bill below MIN_BALANCE_USD; a balance nobody has read yet refuses nothing."""
-    account = ProviderAccount.objects.filter(pk=1).first()
-    if account is None or account.balance_usd is None or account.balance_usd >= settings.MIN_BALANCE_USD:
-        return None
-    least = f"MIN_BALANCE_USD is ${settings.MIN_BALANCE_USD:.2f}"
-    reason = f"the balance is ${account.balance_usd:.2f}, and {least}: top the account up"
-    return Step(act=Act.FAIL, code="no_money", reason=reason)
+    """Refuse to open a bill below MIN_BALANCE_USD."""
+    reason = balance.too_poor(ProviderAccount.objects.filter(pk=1).first())
+    return Step(act=Act.FAIL, code="no_money", reason=reason) if reason else None
 
 
 def _placement(job: Job, instance: Instance, client: Novita, now: datetime) -> Placement:

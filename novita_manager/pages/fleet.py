@@ -1,12 +1,21 @@
-"""The fleet page: everything that lives, what it costs, what happens to it next."""
+"""The fleet page: everything that lives, what it costs, what happens to it next, and what needs a person."""
+
+from datetime import datetime
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from instances.lifecycle import Phase
+from instances.models import Alarm, ProviderAccount
+from instances.models.instance import BillingMode
 from novita_manager.pages.access import changed_part, etag_of, needs
-from novita_manager.pages.fleet_snapshot import read_fleet
+from novita_manager.pages.fleet_cards import read_cards
+from novita_manager.pages.fleet_query import SHOWS, query_of
+from novita_manager.pages.fleet_snapshot import notices, read_fleet
+from novita_manager.pages.fleet_version import fleet_version
 from novita_manager.roles import may
 
 
@@ -14,8 +23,8 @@ from novita_manager.roles import may
 @needs("read")
 def page(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
-    snapshot = read_fleet(now, may_act=may(request.user, "operate"))
-    return render(request, "fleet/page.html", {"fleet": snapshot, "now": now, "etag": etag_of(snapshot)})
+    etag = _etag(request, now)  # before the page is read: what changes meanwhile is asked for again
+    return render(request, "fleet/page.html", {**_context(request, now), "etag": etag, "now": now})
 
 
 @require_GET
@@ -23,5 +32,31 @@ def page(request: HttpRequest) -> HttpResponse:
 def live(request: HttpRequest) -> HttpResponse:
     """The part of the fleet page that changes."""
     now = timezone.now()
-    snapshot = read_fleet(now, may_act=may(request.user, "operate"))
-    return changed_part(request, "fleet/live.html", {"fleet": snapshot}, etag=etag_of(snapshot), now=now)
+    return changed_part(request, "fleet/live.html", lambda: _context(request, now), etag=_etag(request, now), now=now)
+
+
+_CHOICES = {
+    "shows": list(SHOWS.items()),
+    "phases": Phase.values,
+    "billings": [(value, value.replace("_", "-")) for value in BillingMode.values],
+}
+
+
+def _etag(request: HttpRequest, now: datetime) -> str:
+    query = query_of(request.GET.dict())
+    scopes = [scope for scope in ("operate", "create") if may(request.user, scope)]
+    return etag_of(query, scopes, fleet_version(query, now))
+
+
+def _context(request: HttpRequest, now: datetime) -> dict[str, Any]:
+    account = ProviderAccount.objects.filter(pk=1).first()
+    fleet = read_fleet(query_of(request.GET.dict()), account, now)
+    return {
+        **_CHOICES,
+        "fleet": fleet,
+        "query": fleet.query,
+        "cards": read_cards(account, now),
+        "alarms": notices(Alarm.objects.all()),
+        "may_operate": may(request.user, "operate"),
+        "may_create": may(request.user, "create"),
+    }

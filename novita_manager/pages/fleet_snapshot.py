@@ -1,31 +1,25 @@
-"""The fleet as its page shows it: values read in a fixed number of queries, without anything that moves with the clock.
+"""The fleet as its page shows it: one page of rows, the open alarms, and the counts to page by."""
 
-So two equal snapshots make the same page, but for the ages that the browser counts by itself.
-"""
-
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery, Sum
 from django.utils.dateparse import parse_datetime
 
 from instances.lifecycle import BILLED, Observed, Phase
-from instances.models import Alarm, AutomationPause, Event, Instance, Machine, ProviderAccount
+from instances.models import Alarm, Instance, Job, Machine, ProviderAccount
 from instances.models.instance import InstanceQuerySet
+from instances.models.machine import interval_usd
 from instances.observation import effective_observed_at
 from instances.person_verbs import offered
-from instances.story import Told, sentence, who
 from instances.words import usd, usd_per_hour
+from novita_manager.pages.fleet_query import PAGE_ROWS, FleetQuery, chosen_rows
 
-MOST_ROWS = 500
 MOST_ALARMS = 50
-ENDED_STAY = timedelta(hours=1)
-_STALE_LISTS = 3
-_SHORTEST_STALE = timedelta(minutes=1)
 
 TONES = {
     Phase.READY: "good",
@@ -41,14 +35,15 @@ _NEXT_WORDS = {"would_stop": "auto-stop would stop it", "save_image": "save imag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One event of a story."""
+class Cost:
+    """Money as a meter that may run: what stood on it at `since`, and what is added per hour from then on, both in USD."""
 
-    id: int
-    at: datetime
-    text: str
-    who: str
-    reason: str
+    closed_usd: Decimal
+    usd_per_hour: Decimal = Decimal(0)
+    since: datetime | None = None
+
+    def at(self, moment: datetime) -> Decimal:
+        return self.closed_usd + (interval_usd(self.since, moment, self.usd_per_hour) if self.since else Decimal(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +77,7 @@ class Row:
     last_used_at: datetime | None
     next: Next | None
     observed_at: datetime | None
-    latest: Line | None
+    meter: Cost
     verbs: tuple[str, ...]
 
 
@@ -100,51 +95,42 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
-    living: int
-    ready: int
-    on_their_way: int
-    billed: int
-    usd_per_hour: str
-    balance: str
-    balance_lasts: timedelta | None
-    listed_at: datetime | None
-    list_is_stale: bool
-    list_problem: str
-    frozen_since: datetime | None
-    frozen_reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paused:
-    until: datetime
-    who: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    totals: Totals
-    paused: Paused | None
-    alarms: tuple[Notice, ...]
+    """`count` is how many fit the query, over all its pages."""
+
+    query: FleetQuery
     rows: tuple[Row, ...]
-    not_shown: int
+    count: int
+    pages: int
+    owners: tuple[str, ...]
+    regions: tuple[str, ...]
 
 
-def read_fleet(now: datetime, *, may_act: bool) -> Fleet:
-    """All that lives and what ended within the last hour."""
-    account = ProviderAccount.objects.filter(pk=1).first()
-    shown = Instance.objects.filter(Q(ended_at=None) | Q(ended_at__gte=now - ENDED_STAY))
-    fetched = list(_for_rows(shown).order_by(F("ended_at").desc(nulls_first=True), "-created_at", "id")[: MOST_ROWS + 1])
-    more = shown.count() - MOST_ROWS if len(fetched) > MOST_ROWS else 0
-    rows = rows_of(fetched[:MOST_ROWS], account, now)
+def read_fleet(query: FleetQuery, account: ProviderAccount | None, now: datetime) -> Fleet:
+    """One page of what fits; a page past the end is the last one."""
+    rows = chosen_rows(Instance.objects.all(), query, now)
+    count = rows.count()
+    pages = max(1, -(-count // PAGE_ROWS))
+    page = min(query.page, pages)
+    start = (page - 1) * PAGE_ROWS
+    fetched = list(_for_rows(rows)[start : start + PAGE_ROWS]) if count else []
+    owners, regions = _choices()
     return Fleet(
-        totals=_totals(account, now),
-        paused=_paused(now),
-        alarms=notices(Alarm.objects.all()),
-        rows=rows if may_act else tuple(replace(row, verbs=()) for row in rows),
-        not_shown=more,
+        query=replace(query, page=page),
+        rows=rows_of(fetched, account, now),
+        count=count,
+        pages=pages,
+        owners=owners,
+        regions=regions,
     )
+
+
+def _choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The owners and regions there are to filter by."""
+    found = set(Instance.objects.not_ended().order_by().values_list("owner", "machine__region").distinct())
+    owners = {owner for owner, _ in found if owner}
+    regions = {region for _, region in found if region}
+    return tuple(sorted(owners)), tuple(sorted(regions))
 
 
 def read_row(instance_id: UUID, now: datetime, *, may_act: bool) -> Row:
@@ -155,28 +141,34 @@ def read_row(instance_id: UUID, now: datetime, *, may_act: bool) -> Row:
 
 
 def _for_rows(instances: InstanceQuerySet) -> InstanceQuerySet:
-    latest = Event.objects.filter(instance=OuterRef("pk")).order_by("-id").values("id")[:1]
+    """With the machine, the last evaluation, whether a job is open, and what former machines cost."""
     return (
-        instances.for_display()
-        .select_related("machine", "auto_stop_evaluation")
+        instances.select_related("machine", "auto_stop_evaluation")
         .defer("envs", "machine__connection")
-        .annotate(latest_event_id=Subquery(latest))
+        .prefetch_related(_open_jobs())
+        .annotate(closed_usd=Subquery(_metered()))
     )
 
 
-def rows_of(instances: list[Instance], account: ProviderAccount | None, now: datetime) -> tuple[Row, ...]:
-    ids = [getattr(one, "latest_event_id", None) for one in instances]
-    events = Event.objects.in_bulk([one for one in ids if one is not None])
-    return tuple(
-        _row(instance, account, now, events.get(event_id) if event_id is not None else None)
-        for instance, event_id in zip(instances, ids, strict=True)
-    )
+def _metered() -> QuerySet[Machine, Decimal]:
+    machines = Machine.objects.filter(instance=OuterRef("pk")).order_by()
+    return machines.values("instance").annotate(total=Sum("metered_usd")).values_list("total", flat=True)
 
 
-def _row(instance: Instance, account: ProviderAccount | None, now: datetime, latest: Event | None) -> Row:
+def _open_jobs() -> Any:
+    open_ones = Job.objects.filter(finished_at=None).only("id", "instance_id", "verb", "state")
+    return Prefetch("jobs", queryset=open_ones, to_attr="open_jobs")
+
+
+def rows_of(instances: Iterable[Instance], account: ProviderAccount | None, now: datetime) -> tuple[Row, ...]:
+    return tuple(_row(instance, account, now) for instance in instances)
+
+
+def _row(instance: Instance, account: ProviderAccount | None, now: datetime) -> Row:
     machine = instance.machine
     evaluation = getattr(instance, "auto_stop_evaluation", None)
     running = instance.observed is Observed.RUNNING
+    meter = _meter(instance)
     return Row(
         id=instance.pk,
         name=instance.name or "(no name)",
@@ -195,14 +187,22 @@ def _row(instance: Instance, account: ProviderAccount | None, now: datetime, lat
         billing=((machine.billing_mode if machine else "") or instance.billing_mode).replace("_", "-"),
         price=usd_per_hour(machine.price_usd_per_hour if machine else None),
         billed=instance.observed in BILLED,
-        cost=usd(instance.cost_usd(now)),
+        cost=usd(meter.at(now)),
         idle_since=evaluation.idle_since if evaluation and running else None,
         last_used_at=instance.last_used_at,
         next=_next(instance),
         observed_at=effective_observed_at(machine, account) if machine else None,
-        latest=line_of(latest) if latest else None,
+        meter=meter,
         verbs=offered(instance),
     )
+
+
+def _meter(instance: Instance) -> Cost:
+    closed = Decimal(getattr(instance, "closed_usd", None) or 0)
+    machine = instance.machine
+    if machine is None or machine.billed_since is None:
+        return Cost(closed_usd=closed)
+    return Cost(closed_usd=closed, usd_per_hour=machine.billed_price_usd_per_hour or Decimal(0), since=machine.billed_since)
 
 
 def _product(instance: Instance, machine: Machine | None) -> str:
@@ -223,28 +223,6 @@ def _next(instance: Instance) -> Next | None:
     return Next(what=_NEXT_WORDS.get(what, what.replace("_", " ")), at=at, why=str(action.get("why") or ""))
 
 
-def line_of(event: Event) -> Line:
-    told = Told(
-        type=event.type,
-        actor_kind=event.actor_kind,
-        actor_name=event.actor_name,
-        reason=event.reason,
-        before=event.before,
-        after=event.after,
-    )
-    return Line(
-        id=event.pk,
-        at=event.at,
-        text=_capital(sentence(told)),
-        who=who(event.actor_kind, event.actor_name),
-        reason=event.reason,
-    )
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def notices(alarms: QuerySet[Alarm]) -> tuple[Notice, ...]:
     """The open ones, the newest first."""
     return tuple(
@@ -259,39 +237,3 @@ def notices(alarms: QuerySet[Alarm]) -> tuple[Notice, ...]:
         )
         for alarm in alarms.filter(cleared_at=None)[:MOST_ALARMS]
     )
-
-
-def _paused(now: datetime) -> Paused | None:
-    pause = AutomationPause.objects.filter(pk=1).first()
-    if pause is None or pause.paused_until is None or not pause.holds(now):
-        return None
-    return Paused(until=pause.paused_until, who=who(pause.actor_kind, pause.actor_name), reason=pause.reason)
-
-
-def _totals(account: ProviderAccount | None, now: datetime) -> Totals:
-    phases = dict(Instance.objects.not_ended().values_list("phase").annotate(count=Count("pk")).order_by())
-    billed = Machine.objects.filter(billed_since__isnull=False, absent_at=None).aggregate(
-        count=Count("pk"), per_hour=Sum("billed_price_usd_per_hour")
-    )
-    per_hour = Decimal(billed["per_hour"] or 0)
-    balance = account.balance_usd if account else None
-    listed_at = account.complete_list_at if account else None
-    limit = max(settings.INSTANCE_POLL_INTERVAL * _STALE_LISTS, _SHORTEST_STALE)
-    return Totals(
-        living=sum(phases.values()),
-        ready=phases.get(Phase.READY, 0),
-        on_their_way=sum(phases.get(one, 0) for one in (Phase.REQUESTED, Phase.CREATING, Phase.PULLING, Phase.STARTING)),
-        billed=billed["count"],
-        usd_per_hour=usd_per_hour(per_hour),
-        balance="" if balance is None else usd(balance),
-        balance_lasts=_whole_hours(balance / per_hour) if balance and per_hour > 0 else None,
-        listed_at=listed_at,
-        list_is_stale=listed_at is None or now - listed_at > limit,
-        list_problem=account.last_list_problem if account else "",
-        frozen_since=account.frozen_since if account else None,
-        frozen_reason=account.frozen_reason if account else "",
-    )
-
-
-def _whole_hours(hours: Decimal) -> timedelta:
-    return timedelta(hours=min(int(hours), 24 * 3650))

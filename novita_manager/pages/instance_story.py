@@ -1,34 +1,27 @@
-"""One instance as its page shows it: its facts, its jobs and its story, without anything that moves with the clock."""
+"""One instance as its page shows it: what it is, why, what may be asked of it, and its story.
+
+Nothing in it moves with the clock, so that two equal values make the same page, and nothing in it is secret.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Prefetch
 
 from instances.api.times import duration_text
+from instances.api.ways_in import ways_in
+from instances.lifecycle import OPEN_STATES
 from instances.models import Alarm, Instance, Job, Machine
-from instances.story import who
 from instances.words import usd, usd_per_hour
-from novita_manager.pages.fleet_snapshot import Line, Notice, Row, line_of, notices, read_row
+from novita_manager.pages.fleet_snapshot import Notice, Row, notices, read_row
+from novita_manager.pages.job_lines import JobLine, job_lines
+from novita_manager.pages.story_lines import StoryPage, story_page
+from novita_manager.pages.verb_panel import VerbChoice, verb_choices
+from novita_manager.pages.why import Why, why_of
 
-MOST_EVENTS = 200
-MOST_JOBS = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobLine:
-    id: UUID
-    verb: str
-    state: str
-    tone: str
-    who: str
-    reason: str
-    attempts: int
-    error: str
-    note: str
-    created_at: datetime
-    finished_at: datetime | None
+_HEALTH_WORDS = {"ok": "passes", "failing": "fails", "checking": "is being checked", "none": "is not checked"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,86 +35,102 @@ class MachineLine:
     price: str
     cost: str
     running_since: datetime | None
-    absent_at: datetime | None
+    surplus: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """The ways in, without what opens them. `hidden`: something is there to be revealed."""
+
+    endpoints: tuple[tuple[str, str], ...]
+    ssh_command: str
+    jupyter: bool
+    web_terminal: bool
+    env_names: tuple[str, ...]
+    hidden: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceStory:
     row: Row
-    wish: str
-    wish_at: datetime | None
-    endpoints: tuple[str, ...]
+    why: Why
+    health: str
+    health_detail: str
+    image: str
+    doors: Doors
+    verbs: tuple[VerbChoice, ...]
     settings: tuple[tuple[str, str], ...]
+    may_be_set: bool
+    may_operate: bool
+    may_reveal: bool
+    purged_at: datetime | None
     alarms: tuple[Notice, ...]
     jobs: tuple[JobLine, ...]
     machines: tuple[MachineLine, ...]
-    lines: tuple[Line, ...]
+    story: StoryPage
 
 
-_JOB_TONES = {"succeeded": "good", "failed": "bad", "cancelled": "still", "superseded": "still"}
-
-
-def read_story(instance_id: UUID, now: datetime, *, may_act: bool) -> InstanceStory:
-    """Raises Instance.DoesNotExist."""
+def read_story(instance_id: UUID, now: datetime, *, scopes: frozenset[str]) -> InstanceStory:
+    """For a person with these scopes. Raises Instance.DoesNotExist."""
     machines = Prefetch("machines", queryset=Machine.objects.defer("connection"))
-    instance = Instance.objects.defer("envs").prefetch_related(machines).get(pk=instance_id)
+    open_jobs = Prefetch("jobs", queryset=Job.objects.filter(state__in=OPEN_STATES), to_attr="open_jobs")
+    instance = Instance.objects.select_related("machine").prefetch_related(machines, open_jobs).get(pk=instance_id)
+    machine = instance.machine
     return InstanceStory(
-        row=read_row(instance_id, now, may_act=may_act),
-        wish=_wish(instance),
-        wish_at=instance.wanted_at,
-        endpoints=_endpoints(instance),
+        row=read_row(instance_id, now, may_act="operate" in scopes),
+        why=why_of(instance, now=now),
+        health=_HEALTH_WORDS.get(instance.health_state, instance.health_state),
+        health_detail=instance.health_detail,
+        image=(machine.image_url if machine else "") or instance.image_url,
+        doors=_doors(instance),
+        verbs=verb_choices(instance, scopes),
         settings=_settings(instance),
+        may_be_set=instance.managed and not instance.has_ended and "operate" in scopes,
+        may_operate="operate" in scopes,
+        may_reveal="secrets" in scopes,
+        purged_at=machine.data_purged_at if machine and instance.phase == "stopped" else None,
         alarms=notices(Alarm.objects.filter(instance=instance)),
-        jobs=tuple(map(_job_line, instance.jobs.all()[:MOST_JOBS])),
+        jobs=job_lines(instance, scopes),
         machines=tuple(_machine_line(one, instance, now) for one in instance.machines.all()),
-        lines=tuple(map(line_of, instance.events.all()[:MOST_EVENTS])),
+        story=story_page(instance_id),
     )
 
 
-def _wish(instance: Instance) -> str:
-    if not instance.wanted:
-        return "nothing: it was not made here" if not instance.managed else "nothing"
-    by = who(instance.wanted_by_kind, instance.wanted_by_name)
-    why = f": {instance.wanted_reason}" if instance.wanted_reason else ""
-    return f"{instance.wanted}, by {by}{why}"
-
-
-def _endpoints(instance: Instance) -> tuple[str, ...]:
-    current = next((one for one in instance.machines.all() if one.pk == instance.machine_id), None)
-    return tuple(str(one.get("url", "")) for one in current.endpoints) if current else ()
+def _doors(instance: Instance) -> Doors:
+    shown: dict[str, Any] = ways_in(instance, secrets=False)
+    ssh = shown["ssh"] or {}
+    names = tuple(str(one["key"]) for one in shown["envs"])
+    return Doors(
+        endpoints=tuple((f"{one.get('port')}/{one.get('type')}", str(one.get("url", ""))) for one in shown["endpoints"]),
+        ssh_command=str(ssh.get("command") or ""),
+        jupyter=bool(shown["jupyter"]),
+        web_terminal=bool(shown["web_terminal"]),
+        env_names=names,
+        hidden=bool(ssh or shown["jupyter"] or shown["web_terminal"] or names),
+    )
 
 
 def _settings(instance: Instance) -> tuple[tuple[str, str], ...]:
-    threshold = instance.auto_stop_threshold
-    cap = instance.max_price_usd_per_hour
+    threshold, cap = instance.auto_stop_threshold, instance.max_price_usd_per_hour
+    idle = f"after {duration_text(threshold) if threshold else 'the default'} idle"
     return (
-        ("Auto-stop", f"{instance.auto_stop_mode}, after {duration_text(threshold) if threshold else 'the default'} idle"),
+        ("Auto-stop", instance.auto_stop_mode if instance.auto_stop_mode == "off" else f"{instance.auto_stop_mode}, {idle}"),
         ("Stop at", f"{instance.stop_at:%Y-%m-%d %H:%M} UTC" if instance.stop_at else "no fixed time"),
         ("Protected", "yes" if instance.protected else "no"),
         ("Local data", instance.local_data),
+        ("Health check", health_check_words(instance.health_check)),
+        ("Start-up too long", {"stop": "stop it"}.get(instance.on_startup_timeout, instance.on_startup_timeout)),
         ("Price cap", f"{usd_per_hour(cap)} per hour" if cap else "none"),
         ("Falls back to on-demand", "yes" if instance.fallback_to_on_demand else "no"),
-        ("Start-up too long", instance.on_startup_timeout),
-        ("Image", instance.image_url or "none"),
-        ("Ports", ", ".join(f"{one.get('port')}/{one.get('type')}" for one in instance.ports) or "none"),
         ("Labels", ", ".join(f"{name}={text}" for name, text in instance.labels.items()) or "none"),
     )
 
 
-def _job_line(job: Job) -> JobLine:
-    return JobLine(
-        id=job.pk,
-        verb=job.verb.replace("_", " "),
-        state=job.state,
-        tone=_JOB_TONES.get(job.state, "moving"),
-        who=who(job.requested_by_kind, job.requested_by_name),
-        reason=job.reason,
-        attempts=job.attempts,
-        error=": ".join(part for part in (job.error_code, job.error_detail) if part) if job.error_code else "",
-        note=job.error_detail,
-        created_at=job.created_at,
-        finished_at=job.finished_at,
-    )
+def health_check_words(check: dict[str, Any] | None) -> str:
+    if check is None:
+        return "none"
+    parts = [f"{kind} on port {one.get('port')}" for kind, one in check.items() if one]
+    return " and ".join(parts) or "any exposed port"
 
 
 def _machine_line(machine: Machine, instance: Instance, now: datetime) -> MachineLine:
@@ -135,5 +144,5 @@ def _machine_line(machine: Machine, instance: Instance, now: datetime) -> Machin
         price=usd_per_hour(machine.price_usd_per_hour),
         cost=usd(machine.cost_usd(now)),
         running_since=machine.running_since,
-        absent_at=machine.absent_at,
+        surplus=machine.surplus_since is not None,
     )

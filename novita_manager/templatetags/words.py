@@ -4,12 +4,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from instances import words
 from instances.api.times import rfc3339
 from instances.person_verbs import VERBS
+from novita_manager.pages.fleet_query import FleetQuery
+from novita_manager.pages.fleet_snapshot import Cost
 
 register = template.Library()
 
@@ -43,6 +46,17 @@ def day_and_time(at: datetime) -> SafeString:
 
 
 @register.filter
+def time_of_day(at: datetime) -> SafeString:
+    shown = f"{at.astimezone(UTC):%H:%M:%S}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', rfc3339(at), words.clock(at), shown)
+
+
+@register.filter
+def clock(at: datetime) -> str:
+    return words.clock(at)
+
+
+@register.filter
 def span(length: timedelta) -> str:
     return words.span(length)
 
@@ -50,3 +64,31 @@ def span(length: timedelta) -> str:
 @register.filter
 def verb_label(name: str) -> str:
     return VERBS[name].label
+
+
+@register.simple_tag(takes_context=True)
+def money(context: dict[str, Any], cost: Cost) -> SafeString:
+    """A meter: what stands on it by the page's `now`; the page's script lets a running one run on."""
+    shown = words.usd(cost.at(context["now"]))
+    if cost.since is None or not cost.usd_per_hour:
+        return format_html("<span>{}</span>", shown)
+    return format_html(
+        '<span data-closed="{}" data-per-hour="{}" data-since="{}">{}</span>',
+        f"{cost.closed_usd:f}",
+        f"{cost.usd_per_hour:f}",
+        rfc3339(cost.since),
+        shown,
+    )
+
+
+@register.simple_tag
+def page_address(query: FleetQuery, step: int) -> str:
+    return query.address(page=query.page + step)
+
+
+@register.simple_tag
+def column(query: FleetQuery, name: str, label: str, kind: str = "") -> SafeString:
+    """A column's head that sorts by it; a second time, the other way round."""
+    order = {name: "ascending", f"-{name}": "descending"}.get(query.sort, "none")
+    link = format_html('<a href="{}{}">{}</a>', reverse("fleet"), query.sorted_by(name), label)
+    return format_html('<th scope="col" class="{}" aria-sort="{}">{}</th>', kind, order, link)

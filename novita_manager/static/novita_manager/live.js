@@ -35,6 +35,37 @@
     }
   }
 
+  function countMoney() {
+    for (const money of document.querySelectorAll("[data-per-hour]")) {
+      const hours = Math.max(0, Date.now() - Date.parse(money.dataset.since)) / 3600000;
+      const amount = Number(money.dataset.closed) + Number(money.dataset.perHour) * hours;
+      const text = `$${amount.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
+      if (money.textContent !== text) money.textContent = text;
+    }
+  }
+
+  function count() {
+    countAges();
+    countMoney();
+  }
+
+  // Somebody is writing here: what they wrote must not be swapped away under their hands.
+  function isWrittenIn(part) {
+    const here = document.activeElement;
+    return part.contains(here) && here.matches("input:not([type=checkbox]), select, textarea");
+  }
+
+  // Ticks, what was written, and what was opened outlive the element that held them.
+  function carryOver(from, to) {
+    for (const old of from.querySelectorAll("input[id], details[id]")) {
+      const twin = to.querySelector(`#${CSS.escape(old.id)}`);
+      if (!twin) continue;
+      if (old.localName === "details") twin.open = old.open;
+      else if (old.type === "checkbox") twin.checked = old.checked && !twin.disabled;
+      else if (old.value !== old.defaultValue) twin.value = old.value;
+    }
+  }
+
   // What the server sent for each part and keyed child, before the ages were counted.
   function remember(root) {
     for (const part of root.querySelectorAll("[data-part]")) {
@@ -58,10 +89,11 @@
         shown.set(child.id, child.outerHTML);
         current = document.importNode(child, true);
         if (present) {
+          carryOver(present, current);
           if (place === present) place = current;
           present.replaceWith(current);
         }
-        current.classList.add("changed");
+        if (!present || present.dataset.state !== current.dataset.state) current.classList.add("changed");
       }
       if (place === current) place = current.nextElementSibling;
       else target.insertBefore(current, place);
@@ -73,14 +105,19 @@
     const focused = document.activeElement ? document.activeElement.id : "";
     for (const part of fresh.querySelectorAll("[data-part]")) {
       const present = document.getElementById(part.id);
-      if (!present || shown.get(part.id) === part.outerHTML) continue;
+      if (!present || shown.get(part.id) === part.outerHTML || isWrittenIn(present)) continue;
       shown.set(part.id, part.outerHTML);
       if (part.dataset.keyed) swapChildren(document.getElementById(part.dataset.keyed), fresh.getElementById(part.dataset.keyed));
-      else present.replaceWith(document.importNode(part, true));
+      else {
+        const current = document.importNode(part, true);
+        carryOver(present, current);
+        present.replaceWith(current);
+      }
     }
     const again = focused && document.getElementById(focused);
     if (again && again !== document.activeElement) again.focus({ preventScroll: true });
-    countAges();
+    count();
+    document.dispatchEvent(new Event("live:swapped"));
   }
 
   function tellStale(why) {
@@ -132,6 +169,14 @@
     document.addEventListener("visibilitychange", poll);
     timer = setTimeout(poll, EVERY);
   }
-  countAges();
-  setInterval(countAges, 1000);
+  for (const message of document.querySelectorAll(".messages li")) {
+    const close = document.createElement("button");
+    close.type = "button";
+    close.className = "quiet";
+    close.textContent = "Dismiss";
+    close.addEventListener("click", () => message.remove());
+    message.append(" ", close);
+  }
+  count();
+  setInterval(count, 1000);
 })();

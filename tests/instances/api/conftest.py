@@ -22,7 +22,7 @@ def nobody_calls_novita(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     refused = NoProvider()
     monkeypatch.setattr(provider, "novita", lambda: refused)
     monkeypatch.setattr("instances.api.creation.novita", lambda: refused)
-    monkeypatch.setattr("instances.api.access.novita", lambda: refused)
+    monkeypatch.setattr("instances.api.live_reads.novita", lambda: refused)
     cache.clear()
     yield
     cache.clear()

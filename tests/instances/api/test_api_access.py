@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from instances.api import access
+from instances.api import live_reads
 from instances.models import Event
 from instances.novita.errors import Unavailable
 from instances.novita.types import InstanceMetrics, LogTail, MetricPoint
@@ -47,7 +47,7 @@ class Provider:
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
     found = Provider()
-    monkeypatch.setattr(access, "novita", lambda: found)
+    monkeypatch.setattr(live_reads, "novita", lambda: found)
     return found
 
 
@@ -111,7 +111,7 @@ def test_metrics_say_how_old_what_is_known_is_while_novita_is_away(
     caller = Caller("read")
     caller.get("/instances/box/metrics")
     provider.fails = True
-    monkeypatch.setattr(access, "_FRESH", timedelta(0))
+    monkeypatch.setattr(live_reads, "_FRESH", timedelta(0))
 
     answer = caller.get("/instances/box/metrics")
 
@@ -140,8 +140,8 @@ def test_a_slow_provider_does_not_hold_a_request(monkeypatch: pytest.MonkeyPatch
             return InstanceMetrics()
 
     waiting = threading.Event()
-    monkeypatch.setattr(access, "novita", lambda: Slow())
-    monkeypatch.setattr(access, "_PROVIDER_SECONDS", 0.2)
+    monkeypatch.setattr(live_reads, "novita", lambda: Slow())
+    monkeypatch.setattr(live_reads, "_PROVIDER_SECONDS", 0.2)
 
     began = datetime.now(UTC)
     answer = Caller("read").get("/instances/box/metrics")

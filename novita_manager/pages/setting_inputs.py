@@ -1,0 +1,100 @@
+"""The inputs of an instance's settings: the same at creation and later."""
+
+from instances.models.instance import AutoStopMode, LocalData, OnStartupTimeout
+from novita_manager.pages.typed import Input, health_check, labels, utc_moment
+
+_AUTO_STOP = {
+    AutoStopMode.ENFORCE: "Stop it when it is idle",
+    AutoStopMode.OBSERVE: "Only tell when it would be stopped",
+    AutoStopMode.OFF: "Never by a rule",
+}
+_LOCAL_DATA = {LocalData.DISPOSABLE: "May be lost", LocalData.PRECIOUS: "Precious"}
+_STARTUP = {OnStartupTimeout.ALARM: "Raise an alarm", OnStartupTimeout.STOP: "Stop it"}
+
+OWNER = Input(name="owner", label="Owner", path=("owner",), hint="Who is asked about it, and who pays attention.")
+LABELS = Input(
+    name="labels",
+    label="Labels",
+    kind="lines",
+    path=("labels",),
+    read=labels,
+    empty={},
+    hint="One a line, as name=text.",
+    placeholder="team=vision",
+)
+PROTECTED = Input(
+    name="protected",
+    label="Protected",
+    kind="flag",
+    path=("protected",),
+    hint="No rule stops or moves it, and nobody deletes it while this is on.",
+)
+LOCAL_DATA = Input(
+    name="local_data",
+    label="Data on its local disks",
+    kind="choice",
+    path=("local_data",),
+    choices=[(str(value), text) for value, text in _LOCAL_DATA.items()],
+    hint="Said before a delete or a move.",
+)
+AUTO_STOP_MODE = Input(
+    name="auto_stop_mode",
+    label="Auto-stop",
+    kind="choice",
+    path=("auto_stop", "mode"),
+    choices=[(str(value), text) for value, text in _AUTO_STOP.items()],
+)
+AUTO_STOP_THRESHOLD = Input(
+    name="auto_stop_threshold",
+    label="Idle for",
+    path=("auto_stop", "threshold"),
+    empty=None,
+    hint="Such as 20m or 2h. Empty: the default.",
+    width="short",
+)
+STOP_AT = Input(
+    name="stop_at",
+    label="Stop at (UTC)",
+    kind="moment",
+    path=("auto_stop", "stop_at"),
+    read=utc_moment,
+    empty=None,
+    hint="Then it is stopped, whatever it does.",
+)
+HEALTH_CHECK = Input(
+    name="health_check",
+    label="Health check",
+    path=("health_check",),
+    read=health_check,
+    hint="any (a port that answers), none, or such as: http 8080 /health 200, tcp 22.",
+)
+ON_STARTUP_TIMEOUT = Input(
+    name="on_startup_timeout",
+    label="If it takes too long to start",
+    kind="choice",
+    path=("on_startup_timeout",),
+    choices=[(str(value), text) for value, text in _STARTUP.items()],
+)
+MAX_PRICE = Input(
+    name="max_price_usd_per_hour",
+    label="Price cap, USD per hour",
+    path=("max_price_usd_per_hour",),
+    empty=None,
+    hint="For the whole instance, disks apart. Empty: no cap.",
+    width="short",
+)
+FALLBACK = Input(
+    name="fallback_to_on_demand",
+    label="Fall back to on-demand",
+    kind="flag",
+    path=("fallback_to_on_demand",),
+    hint="Where no spot offer fits.",
+)
+WEBHOOK = Input(
+    name="webhook_url",
+    label="Webhook",
+    path=("webhook_url",),
+    empty="",
+    hint="An address that is told what happens to it.",
+    placeholder="https://",
+)

@@ -1,0 +1,101 @@
+"""One verb for many, with what it brings about said first; and a whole fleet stopped but for what is left out."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from instances.models import Event, Instance, Job
+from tests.pages import person, running, signed_in
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(name="ann")
+def _ann() -> Client:
+    return signed_in(person("ann", superuser=True))
+
+
+def text_of(response: Any) -> str:
+    return re.sub(r"\s+", " ", response.content.decode())
+
+
+def test_stop_all_says_what_it_saves_and_leaves_the_protected_out(ann: Client) -> None:
+    now = timezone.now()
+    running("one", at=now, price="0.35")
+    running("two", at=now, price="0.20")
+    guarded = running("guarded", at=now, price="5.00", protected=True)
+    running("strange", at=now, managed=False, wanted="", wanted_at=None)
+
+    shown = text_of(ann.get("/stop-all"))
+
+    assert "Stop 2 instances?" in shown
+    assert "Saves $0.55 per hour" in shown
+    assert "Left out: it is protected" in shown
+    assert f'value="{guarded.pk}" aria-label="guarded" disabled' in shown
+    assert "strange" not in shown
+    assert not Job.objects.exists()
+    assert not Event.objects.filter(type__startswith="job.").exists()
+
+
+def test_those_ticked_are_stopped_and_the_excluded_is_not(ann: Client) -> None:
+    now = timezone.now()
+    one, two = running("one", at=now), running("two", at=now)
+
+    response = ann.post("/stop-all", {"chosen": [str(one.pk)], "reason": "the weekend"}, follow=True)
+
+    assert "1 of 1 asked to stop" in text_of(response)
+    job = Job.objects.get()
+    assert (job.instance_id, job.verb, job.requested_by_name, job.reason) == (one.pk, "stop", "ann", "the weekend")
+    two.refresh_from_db()
+    assert two.wanted == "running"
+
+
+def test_a_choice_is_shown_with_the_reasons_for_those_it_cannot_be_asked_of(ann: Client) -> None:
+    now = timezone.now()
+    mine = running("mine", at=now)
+    strange = running("strange", at=now, managed=False, wanted="", wanted_at=None)
+
+    shown = text_of(ann.get("/many/stop", {"chosen": [str(mine.pk), str(strange.pk)]}))
+
+    assert "Stop 1 instance?" in shown
+    assert "adopt it first" in shown
+
+
+def test_many_are_adopted_at_once_and_every_refusal_is_told(ann: Client) -> None:
+    now = timezone.now()
+    found = [running(name, at=now, managed=False, wanted="", wanted_at=None) for name in ("twin", "TWIN", "other")]
+
+    response = ann.post("/many/adopt", {"chosen": [str(one.pk) for one in found]}, follow=True)
+
+    assert Instance.objects.filter(managed=True).count() == 2
+    shown = text_of(response)
+    assert "2 of 3 adopted" in shown
+    assert "1 refused. " in shown
+    assert "exists: choose another name" in shown
+    assert not Job.objects.exists()
+
+
+def test_nothing_chosen_asks_for_nothing(ann: Client) -> None:
+    assert "nothing was chosen" in text_of(ann.get("/many/stop", follow=True))
+    assert "nothing was chosen" in text_of(ann.post("/many/stop", follow=True))
+    assert "nothing was chosen" in text_of(ann.post("/many/stop", {"chosen": ["x", ""]}, follow=True))
+    assert not Job.objects.exists()
+
+
+def test_verbs_that_end_for_good_are_not_for_many(ann: Client) -> None:
+    assert ann.get("/many/delete").status_code == 404
+    assert ann.post("/many/release").status_code == 404
+
+
+def test_who_may_only_look_is_refused() -> None:
+    bob = signed_in(person("bob", "view_instance"))
+    one = running("one", at=timezone.now())
+    assert bob.get("/stop-all").status_code == 403
+    assert bob.post("/stop-all", {"chosen": [str(one.pk)]}).status_code == 403
+    operator = signed_in(person("eve", "view_instance", "change_instance"))
+    assert operator.get("/stop-all").status_code == 200
+    assert operator.get("/many/adopt", {"chosen": [str(one.pk)]}).status_code == 403
+    assert not Job.objects.exists()
