@@ -21,7 +21,7 @@ from autostop import passes
 from instances import catalogue, health_checks
 from instances.executor import run as executor
 from instances.models import PeriodicWork
-from novita_manager import heartbeat
+from novita_manager import health, heartbeat
 from sync import deadlines, reclaims, watch
 
 log = structlog.get_logger("lanes")
@@ -61,6 +61,7 @@ LANES = {
                 "health": health_checks.check_due,
                 "catalogue": catalogue.refresh_if_due,
                 "balance": watch.read_balance_if_due,
+                "health_states": health.note_states_if_due,
             },
         ),
         Lane("deliveries", {"heartbeat": heartbeat.send_if_due}),

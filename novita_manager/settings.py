@@ -1,6 +1,7 @@
 """One settings file; environments differ by variables only. Every variable is listed with its default in README.md."""
 
 import json
+import re
 import secrets
 import warnings
 from datetime import timedelta
@@ -12,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from novita_manager.environment import Environment
 from novita_manager.keyfiles import kept_secret
+from novita_manager.public_address import host_of, origin_of, path_prefix
 from novita_manager.redis_address import redis_address
 
 env = Environment()
@@ -110,8 +112,13 @@ MIGRATION_INTERVAL = env.duration("MIGRATION_INTERVAL_MINUTES", "15", bare="m")
 
 # --- outside --------------------------------------------------------------------------------------------------------
 PUBLIC_URL = env.url("PUBLIC_URL")
+PATH_PREFIX = path_prefix(PUBLIC_URL)
+FORCE_SCRIPT_NAME = PATH_PREFIX or None
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS", subdomains=True)
+if PUBLIC_URL:
+    CSRF_TRUSTED_ORIGINS += [origin_of(PUBLIC_URL)]
+    ALLOWED_HOSTS += [host_of(PUBLIC_URL)]
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
 HEALTH_ALLOWED_NETWORKS = env.networks("HEALTH_ALLOWED_NETWORKS", "127.0.0.0/8,::1/128")
 HEARTBEAT_URL = env.url("HEARTBEAT_URL")
@@ -232,7 +239,9 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_VERBOSE = False
 LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "/"
+LOGIN_REDIRECT_URL = "fleet"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PATH_PREFIX or "/"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # in cookies they would leave the path above
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
@@ -240,7 +249,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 if PRODUCTION:
     SECURE_SSL_REDIRECT = urlsplit(PUBLIC_URL).scheme != "http"
-    SECURE_REDIRECT_EXEMPT = [r"^health", r"^metrics$"]
+    # Monitors ask inside, without TLS, with the path of PUBLIC_URL or without it.
+    SECURE_REDIRECT_EXEMPT = [rf"^({re.escape(PATH_PREFIX[1:])}/)?(health(/|$)|metrics$)"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -253,7 +263,7 @@ USE_I18N = False
 DATETIME_FORMAT = "Y-m-d H:i:s"
 DATE_FORMAT = "Y-m-d"
 
-STATIC_URL = "/static/"
+STATIC_URL = f"{PATH_PREFIX}/static/"
 STATIC_ROOT = BASE_DIR / "static-collected"
 STATICFILES_DIRS = [BASE_DIR / "novita_manager" / "static"]
 WHITENOISE_USE_FINDERS = not PRODUCTION
@@ -296,6 +306,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVERS": [{"url": PATH_PREFIX}] if PATH_PREFIX else [],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "novita_manager.schema.with_problems",
@@ -307,7 +318,7 @@ SPECTACULAR_SETTINGS = {
 UNFOLD = {
     "SITE_TITLE": "novita-manager",
     "SITE_HEADER": "novita-manager",
-    "SITE_URL": "/",
+    "SITE_URL": f"{PATH_PREFIX}/",
     "SHOW_HISTORY": False,  # the timeline of events tells it, with what came by other ways than the admin
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}novita_manager/icon.svg"}],
     "STYLES": [f"{STATIC_URL}novita_manager/admin.css"],

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from novita_manager import api, errors, health, schema
+from novita_manager.metrics.page import Metrics
 from novita_manager.pages import (
     acts,
     automation,
@@ -49,6 +50,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("health", health.Health.as_view(), name="health"),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
+    path("metrics", Metrics.as_view(), name="metrics"),
 ]
 
 handler400 = errors.bad_request
