@@ -19,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 from django.db import DatabaseError  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
+from instances import tally  # noqa: E402
 from novita_manager.lanes import LANES, LaneThreads, show_alive  # noqa: E402
 from novita_manager.redis_address import celery_address  # noqa: E402
 from sync.account import verify_account  # noqa: E402
@@ -80,6 +81,7 @@ def _start_lanes(**_: Any) -> None:
         raise SystemExit(f"novita-manager cannot start. {error}") from None
     except DatabaseError:
         pass  # it is away: the lanes say so, and go on when it is back
+    tally.keep_flushing()
     _threads = LaneThreads()
     threading.Thread(target=_threads.loop, name="lanes", daemon=True).start()
 

@@ -1,23 +1,21 @@
 """Gauges of the fleet, its money and its jobs. All are read from the database, so every web process tells the same."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
 from django.db.models import Count, F, Min, Q, Sum
 from django.db.models.functions import Coalesce
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from instances.lifecycle import ENDED_PHASES, OPEN_STATES, Phase, Verb, Wanted
 from instances.models import Alarm, AutomationPause, Instance, Job, Machine, ProviderAccount
 from novita_manager.metrics import machinery
+from novita_manager.metrics.families import flag, gauge, single
 
-PREFIX = "novita_manager"
 _MANAGED = {True: "true", False: "false"}
 _LIVING_PHASES = [phase for phase in Phase if phase not in ENDED_PHASES]
-
-Samples = Mapping[tuple[str, ...], float]
 
 
 def gauges(now: datetime) -> Iterator[Metric]:
@@ -32,24 +30,7 @@ def gauges(now: datetime) -> Iterator[Metric]:
     yield from _jobs(now)
     pause = AutomationPause.objects.filter(pk=1).first()
     yield flag("automation_paused", "1 while all rules are held by the pause.", pause is not None and pause.holds(now))
-    for name, text, samples, labels in machinery.readings(now):
-        yield gauge(name, text, samples, *labels)
-
-
-def gauge(name: str, text: str, samples: Samples, *labels: str) -> Metric:
-    family = GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
-    for values, value in samples.items():
-        family.add_metric(values, value)
-    return family
-
-
-def single(name: str, text: str, value: float | None) -> Metric:
-    """A family of one sample, or of none where nothing is known."""
-    return gauge(name, text, {} if value is None else {(): value})
-
-
-def flag(name: str, text: str, holds: bool) -> Metric:
-    return single(name, text, float(holds))
+    yield from machinery.gauges(now)
 
 
 def _instances() -> Metric:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from instances import tally
 from novita_manager.lanes import LaneThreads
 from sync.account import verify_account
 
@@ -15,6 +16,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         verify_account()
+        tally.keep_flushing()
         threads = LaneThreads()
         looping = threading.Thread(target=threads.loop, name="lanes")
         for number in (signal.SIGTERM, signal.SIGINT):
