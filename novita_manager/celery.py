@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init, worker_shutting_down
+from celery.signals import setup_logging, worker_init, worker_shutdown, worker_shutting_down
 from kombu import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "novita_manager.settings")
@@ -90,3 +90,9 @@ def _start_lanes(**_: Any) -> None:
 def _stop_lanes(**_: Any) -> None:
     if _threads is not None:
         _threads.stop()
+
+
+@worker_shutdown.connect
+def _end_lanes(**_: Any) -> None:
+    if _threads is not None:
+        _threads.end(settings.STOP_GRACE)

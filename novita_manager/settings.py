@@ -1,9 +1,9 @@
 """One settings file; environments differ by variables only. Every variable is listed with its default in README.md."""
 
 import json
+import logging
 import re
 import secrets
-import warnings
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from novita_manager.environment import Environment
 from novita_manager.keyfiles import kept_secret
+from novita_manager.logs import configure
 from novita_manager.public_address import host_of, origin_of, path_prefix
 from novita_manager.redis_address import redis_address
 
@@ -31,6 +32,8 @@ LOG_LEVEL = env.choice(
     "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "debug", "info", "warning", "error")
 ).upper()
 LOG_FORMAT = env.choice("LOG_FORMAT", "json" if PRODUCTION else "console", ("json", "console"))
+LOGGING_CONFIG = "novita_manager.logs.configure"
+LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}
 
 NOVITA_API_KEY = env.text("NOVITA_API_KEY")
 # Without a provider key the embedded simulator plays Novita; production never falls back to it.
@@ -86,6 +89,7 @@ DEFAULT_REGION = env.text("DEFAULT_REGION", "CN-HK-01")
 HEALTH_CHECK_INTERVAL = env.duration("HEALTH_CHECK_INTERVAL", "60s", bare="s")
 SETTLE_PERIOD = env.duration("SETTLE_PERIOD", "60s", bare="s")
 JOB_LEASE = env.duration("JOB_LEASE", "60s", bare="s")
+STOP_GRACE = env.duration("STOP_GRACE", "20s", bare="s")
 MIN_BALANCE_USD = env.money("MIN_BALANCE_USD", "0")
 
 # --- provider manners -----------------------------------------------------------------------------------------------
@@ -133,8 +137,11 @@ REDIS_URL = redis_address(
 ) or EMBEDDED.get("redis_url", "")
 REDIS_ENABLE_FALLBACK = env.flag("REDIS_ENABLE_FALLBACK", True)
 
-for _name in env.unknown(("NOVITA_", "AUTO_STOP_", "MIGRATION_")):
-    warnings.warn(f"{_name} is set but no such setting exists: see the table in README.md", RuntimeWarning, stacklevel=1)
+_unknown = env.unknown(("NOVITA_", "AUTO_STOP_", "MIGRATION_"))
+if _unknown:
+    configure(LOGGING)  # as Django does later: this line has the form of all others
+    for _name in _unknown:
+        logging.getLogger(__name__).warning("%s is set but no such setting exists: see the table in README.md", _name)
 
 # --- Django ---------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -339,6 +346,3 @@ UNFOLD = {
         }
     },
 }
-
-LOGGING_CONFIG = "novita_manager.logs.configure"
-LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}

@@ -45,6 +45,7 @@ OURS = (
     "REDIS_",
     "SECRET_KEY",
     "SETTLE_PERIOD",
+    "STOP_GRACE",
     "TRUSTED_PROXIES",
     "UPSTASH_",
     "WEBHOOK_",

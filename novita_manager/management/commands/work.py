@@ -4,6 +4,7 @@ import signal
 import threading
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from instances import tally
@@ -24,3 +25,4 @@ class Command(BaseCommand):
         self.stderr.write("working without a broker")
         looping.start()
         looping.join()
+        threads.end(settings.STOP_GRACE)
