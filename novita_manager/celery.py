@@ -42,6 +42,7 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=False,
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
+    beat_scheduler="novita_manager.liveness:BeatScheduler",
     task_queues=[Queue(name) for name in LANES],
     task_default_queue="jobs",
     beat_schedule={

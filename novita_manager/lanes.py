@@ -26,6 +26,7 @@ from instances.executor import claims
 from instances.executor import run as executor
 from instances.models import PeriodicWork
 from novita_manager import health, heartbeat
+from novita_manager.liveness import show_liveness
 from sync import deadlines, reclaims, watch
 
 log = structlog.get_logger("lanes")
@@ -107,6 +108,7 @@ class LaneThreads:
                     self.poke(lane)
             if time.monotonic() - self._beaten_at >= HEARTBEAT.total_seconds():
                 self._beaten_at = time.monotonic()
+                show_liveness()
                 _guarded("heartbeat", lambda now: show_alive("worker", now))
 
     def stop(self) -> None:

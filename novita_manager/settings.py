@@ -89,6 +89,7 @@ DEFAULT_REGION = env.text("DEFAULT_REGION", "CN-HK-01")
 HEALTH_CHECK_INTERVAL = env.duration("HEALTH_CHECK_INTERVAL", "60s", bare="s")
 SETTLE_PERIOD = env.duration("SETTLE_PERIOD", "60s", bare="s")
 JOB_LEASE = env.duration("JOB_LEASE", "60s", bare="s")
+ALIVE_FILE = env.text("ALIVE_FILE")
 STOP_GRACE = env.duration("STOP_GRACE", "20s", bare="s")
 MIN_BALANCE_USD = env.money("MIN_BALANCE_USD", "0")
 

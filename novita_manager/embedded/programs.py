@@ -13,7 +13,7 @@ LOOPBACK = "127.0.0.1"
 CELERY_APP = "novita_manager.celery:app"
 # Celery warns at length; messages here carry no code, and whoever starts this as root knows it.
 QUIET_ABOUT_ROOT = "ignore:You're running the worker with superuser privileges"
-WEB_LOG = "novita_manager.web_log.WebServerLog"
+WEB_SERVER = "python:novita_manager.web_server"
 LANES = "jobs,observe,checks,deliveries"
 
 
@@ -96,15 +96,12 @@ def web(shape: Shape) -> Program:
     """One process with threads: SQLite has one writer at a time, and the counters in local memory stay exact."""
     options = {
         "--bind": f"{shape.host}:{shape.port}",
-        "--worker-class": "gthread",
         "--workers": "1",
-        "--threads": "8",
         "--graceful-timeout": "5",
         "--log-level": "warning",
-        "--logger-class": WEB_LOG,
     }
     words = tuple(word for option in options.items() for word in option)
-    command = (sys.executable, "-m", "gunicorn", *words, "--no-control-socket", "novita_manager.wsgi:application")
+    command = (sys.executable, "-m", "gunicorn", "--config", WEB_SERVER, *words, "novita_manager.wsgi:application")
     return Program(name="web", command=command, environment=environment(shape))
 
 
