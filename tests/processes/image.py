@@ -185,10 +185,10 @@ class Containers:
         )
 
     def start(self, service: str) -> None:
-        """A container of compose, in the background; what it writes goes to `<service>.log`."""
+        """A container of compose, in the background; its standard error goes to `<service>.log`, its output to `.out`."""
         words = compose()["services"][service].get("command") or self.image.command()
         command = [self._inside(word) for word in words]
-        with (self.folder / f"{service}.log").open("ab") as output:
+        with (self.folder / f"{service}.log").open("ab") as log, (self.folder / f"{service}.out").open("ab") as output:
             self.processes[service] = subprocess.Popen(
                 [sys.executable, "-S", "-E", tether.__file__, str(os.getpid()), self._found(command[0]), *command[1:]]
                 if self.image.user is None
@@ -200,7 +200,7 @@ class Containers:
                 extra_groups=None if self.image.user is None else [],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=log,
                 start_new_session=True,
             )
 
