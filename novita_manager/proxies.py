@@ -6,7 +6,9 @@ Headers are believed only from TRUSTED_PROXIES. A proxy may take the path of PUB
 import ipaddress
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
+from django.urls import get_resolver
 
 from novita_manager.environment import Network
 
@@ -45,6 +47,19 @@ def see_through_proxies(request: HttpRequest) -> None:
     host = _first(request, "HTTP_X_FORWARDED_HOST")
     if host:
         request.META["HTTP_HOST"] = host
+
+
+def verify_prefix() -> None:
+    """Refuse a path of PUBLIC_URL that begins like one of our own: with it and without it they could not be told apart.
+
+    Raises ImproperlyConfigured.
+    """
+    first = settings.PATH_PREFIX[1:].partition("/")[0]
+    ours = {str(entry.pattern).partition("/")[0] for entry in get_resolver().url_patterns} | {"static"}
+    if first and first in ours:
+        raise ImproperlyConfigured(
+            f"PUBLIC_URL: its path must not begin with /{first}, which is a path below it: choose another"
+        )
 
 
 def take_off_prefix(request: HttpRequest) -> None:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -29,10 +29,12 @@ from cryptography.fernet import Fernet
 from novita_manager.embedded import tether
 from novita_manager.embedded.children import end_group
 from novita_manager.embedded.ports import any_free
+from tests.processes.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 UNPRIVILEGED = "nobody"
 SCRIPTS = ("gunicorn", "celery")
+SERVICES = ("web", "worker", "beat")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +212,14 @@ class Containers:
 
     def log(self, service: str) -> str:
         return (self.folder / f"{service}.log").read_text(errors="replace")
+
+    def wait_for(self, look: Callable[[], object], what: str) -> None:
+        """Like `waiting.wait_for`, and shows the ends of the logs when it was in vain."""
+        try:
+            wait_for(look, seconds=60, what=what)
+        except AssertionError as error:
+            logs = [f"--- {service}\n{self.log(service)[-4000:]}" for service in self.processes]
+            raise AssertionError("\n".join((str(error), *logs))) from None
 
     def terminate(self, service: str, seconds: float) -> int:
         """SIGTERM as the engine sends it; the exit status. subprocess.TimeoutExpired where it is not over in time."""

@@ -3,8 +3,6 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, LiteralString
 
 import psycopg
@@ -12,57 +10,11 @@ import pytest
 import requests
 
 from tests.conftest import StartSimulator
-from tests.processes.image import Containers, Image, compose
-from tests.processes.postgres import Postgres
-from tests.processes.simulator import Simulator
-from tests.processes.valkey import Valkey
-from tests.processes.waiting import wait_for
+from tests.processes.conftest import Deploy
+from tests.processes.image import SERVICES, Containers, compose
 
 pytestmark = pytest.mark.process
-SERVICES = ("web", "worker", "beat")
 BEHIND_PROXY = {"Host": "manager.example", "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
-Deploy = Callable[..., Containers]
-
-
-@pytest.fixture(scope="module")
-def image() -> Iterator[Image]:
-    built = Image.build()
-    yield built
-    built.remove()
-
-
-@pytest.fixture
-def deploy(image: Image, postgres: Postgres, valkey: Valkey) -> Iterator[Deploy]:
-    """Starts web, worker and beat as compose does, after the one-offs; they serve."""
-    made: list[Containers] = []
-
-    def start(novita: Simulator, **given: str) -> Containers:
-        valkey.empty()
-        valkey.folder.chmod(0o755)
-        (valkey.folder / "valkey.sock").chmod(0o777)
-        urls = {"database_url": postgres.new_database(), "redis_url": valkey.url, "novita_url": novita.url}
-        containers = Containers.prepare(image, **urls, **given)
-        made.append(containers)
-        for service in ("migrate", "bootstrap"):
-            done = containers.run(*compose()["services"][service]["command"])
-            assert done.returncode == 0, done.stderr
-        for service in SERVICES:
-            containers.start(service)
-        for service in SERVICES:
-            wait(containers, partial(containers.is_well, service), f"{service} is well")
-        return containers
-
-    yield start
-    for one in made:
-        one.remove()
-
-
-def wait(containers: Containers, look: Callable[[], object], what: str) -> None:
-    try:
-        wait_for(look, seconds=60, what=what)
-    except AssertionError as error:
-        logs = [f"--- {service}\n{containers.log(service)[-4000:]}" for service in containers.processes]
-        raise AssertionError("\n".join((str(error), *logs))) from None
 
 
 def get(containers: Containers, path: str, **headers: str) -> requests.Response:
@@ -82,7 +34,7 @@ def health(containers: Containers) -> dict[str, Any]:
 def test_all_serve_as_an_unprivileged_user_on_a_read_only_tree(deploy: Deploy, simulator: StartSimulator) -> None:
     running = deploy(simulator(fleet="3"))
 
-    wait(running, lambda: health(running)["status"] == "ok", "all parts find each other")
+    running.wait_for(lambda: health(running)["status"] == "ok", "all parts find each other")
     refused = running.run("python", "-c", "open('manage.py', 'a')")
     assert "PermissionError" in refused.stderr
     assert sorted(path.name for path in (running.folder / "data").iterdir()) in ([], ["novita"])
@@ -126,8 +78,8 @@ def test_every_line_is_json_names_its_cause_and_holds_no_secret(deploy: Deploy, 
     identity = created.json()["id"]
     path = f"/api/v1/instances/{identity}"
     running_now = {"starting", "checking", "ready", "unhealthy"}
-    wait(running, lambda: get(running, path, **request).json()["phase"] in running_now, "it is created")
-    wait(running, lambda: '"work": "auto_stop"' in running.log("worker"), "a pass is told")
+    running.wait_for(lambda: get(running, path, **request).json()["phase"] in running_now, "it is created")
+    running.wait_for(lambda: '"work": "auto_stop"' in running.log("worker"), "a pass is told")
 
     for service in SERVICES:
         assert running.terminate(service, 30) == 0
@@ -165,9 +117,9 @@ def test_a_stop_ends_all_within_the_grace_of_compose_and_gives_leases_back(
 ) -> None:
     novita = simulator(fleet="3")
     running = deploy(novita, INSTANCE_POLL_INTERVAL="1s", STOP_GRACE="2s", NOVITA_READ_TIMEOUT="40s", JOB_LEASE="60s")
-    wait(running, lambda: health(running)["status"] == "ok", "all parts find each other")
+    running.wait_for(lambda: health(running)["status"] == "ok", "all parts find each other")
     novita.control.faults({"call": "list", "kind": "timeout"})
-    wait(running, lambda: leases(running), "a list hangs, and its lease is held")
+    running.wait_for(lambda: leases(running), "a list hangs, and its lease is held")
     grace = float(compose()["x-manager"]["stop_grace_period"].removesuffix("s"))
 
     took = {}
