@@ -37,11 +37,15 @@ def keep_awake(instance_id: UUID, *, actor: Actor, reason: str, now: datetime) -
 
 
 def adopt(instance_id: UUID, *, actor: Actor, reason: str, now: datetime) -> None:
-    """Adopt it under the name it has at Novita, as far as ours may look like it."""
+    """Adopt it under the proposed name."""
     instance = Instance.objects.select_related("machine").get(pk=instance_id)
+    operations.adopt(instance_id, name=proposed_name(instance), settings={}, actor=actor, reason=reason, now=now)
+
+
+def proposed_name(instance: Instance) -> str:
+    """The name it has at Novita, as far as ours may look like it."""
     novita_id = (instance.machine.novita_id if instance.machine else None) or ""
-    name = _NOT_IN_NAMES.sub("-", instance.name).strip("-.")[:_LONGEST_NAME] or f"adopted-{novita_id[:8]}"
-    operations.adopt(instance_id, name=name, settings={}, actor=actor, reason=reason, now=now)
+    return _NOT_IN_NAMES.sub("-", instance.name).strip("-.")[:_LONGEST_NAME] or f"adopted-{novita_id[:8]}"
 
 
 VERBS = {
@@ -50,6 +54,7 @@ VERBS = {
         PersonVerb(name="start", label="Start", asked="asked to start", ask=operations.request_start),
         PersonVerb(name="stop", label="Stop", asked="asked to stop", ask=operations.request_stop),
         PersonVerb(name="restart", label="Restart", asked="asked to restart", ask=operations.request_restart),
+        PersonVerb(name="migrate", label="Move to another node", asked="asked to move", ask=operations.request_migrate),
         PersonVerb(name="keep-awake", label="Keep awake", asked="kept awake: its idle time starts again", ask=keep_awake),
         PersonVerb(name="adopt", label="Adopt", asked="adopted; auto-stop only observes it", ask=adopt),
         PersonVerb(name="release", label="Release", asked="released: nothing here touches it", ask=operations.release),

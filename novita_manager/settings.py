@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
+from novita_manager.admin_theme import UNFOLD as UNFOLD
 from novita_manager.environment import Environment
 from novita_manager.keyfiles import kept_secret
 from novita_manager.redis_address import redis_address
@@ -231,8 +232,14 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_VERBOSE = False
-LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "/"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the time that is told is the time that is waited
+AXES_DISABLE_ACCESS_LOG = True  # our own events tell who signed in
+AXES_ENABLE_ADMIN = False  # we show what it keeps in our own way
+AXES_LOCKOUT_CALLABLE = "novita_manager.pages.sign_in.lockout_answer"
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "fleet"
+CSRF_FAILURE_VIEW = "novita_manager.pages.sign_in.stale_form"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
@@ -302,31 +309,6 @@ SPECTACULAR_SETTINGS = {
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-}
-
-UNFOLD = {
-    "SITE_TITLE": "novita-manager",
-    "SITE_HEADER": "novita-manager",
-    "SITE_URL": "/",
-    "SHOW_HISTORY": False,  # the timeline of events tells it, with what came by other ways than the admin
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}novita_manager/icon.svg"}],
-    "STYLES": [f"{STATIC_URL}novita_manager/admin.css"],
-    # The blue of the product's own pages, from light to dark.
-    "COLORS": {
-        "primary": {
-            "50": "oklch(97% .013 243)",
-            "100": "oklch(94% .028 243)",
-            "200": "oklch(89% .052 243)",
-            "300": "oklch(82% .084 243)",
-            "400": "oklch(72% .112 243)",
-            "500": "oklch(61% .120 243)",
-            "600": "oklch(51% .110 243)",
-            "700": "oklch(45% .096 243)",
-            "800": "oklch(38% .080 243)",
-            "900": "oklch(32% .064 243)",
-            "950": "oklch(24% .046 243)",
-        }
-    },
 }
 
 LOGGING_CONFIG = "novita_manager.logs.configure"

@@ -2,9 +2,10 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
 from novita_manager import api, errors, health, schema
-from novita_manager.pages import acts, fleet, instance
+from novita_manager.pages import acts, fleet, instance, sign_in
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", fleet.page, name="fleet"),
@@ -12,6 +13,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fleet/<uuid:instance_id>", instance.page, name="fleet-instance"),
     path("fleet/<uuid:instance_id>/rows", instance.live, name="fleet-instance-rows"),
     path("fleet/<uuid:instance_id>/<slug:verb>", acts.act, name="fleet-act"),
+    path("sign-in", sign_in.sign_in, name="sign-in"),
+    path("sign-out", sign_in.sign_out, name="sign-out"),
+    path("password", sign_in.password, name="password"),
+    # One way in and out for the pages and the admin.
+    path("admin/login/", sign_in.admin_door),
+    path("admin/logout/", sign_in.sign_out),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="password")),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api.urlpatterns)),
     path("api/schema", schema.Schema.as_view(), name="schema"),

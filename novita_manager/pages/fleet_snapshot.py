@@ -19,6 +19,7 @@ from instances.models.instance import InstanceQuerySet
 from instances.observation import effective_observed_at
 from instances.person_verbs import offered
 from instances.story import Told, sentence, who
+from instances.tones import tone_of_phase
 from instances.words import usd, usd_per_hour
 
 MOST_ROWS = 500
@@ -27,16 +28,6 @@ ENDED_STAY = timedelta(hours=1)
 _STALE_LISTS = 3
 _SHORTEST_STALE = timedelta(minutes=1)
 
-TONES = {
-    Phase.READY: "good",
-    Phase.STOPPED: "still",
-    Phase.DELETED: "still",
-    Phase.GONE: "bad",
-    Phase.FAILED: "bad",
-    Phase.UNHEALTHY: "bad",
-    Phase.RECLAIMING: "warn",
-    Phase.UNKNOWN: "warn",
-}
 _NEXT_WORDS = {"would_stop": "auto-stop would stop it", "save_image": "save image"}
 
 
@@ -186,7 +177,7 @@ def _row(instance: Instance, account: ProviderAccount | None, now: datetime, lat
         protected=instance.protected,
         ended=instance.has_ended,
         phase=instance.phase,
-        tone=TONES.get(Phase(instance.phase), "moving"),
+        tone=tone_of_phase(instance.phase),
         reason=instance.phase_reason,
         since=instance.phase_since,
         reclaim_at=machine.reclaim_at if machine and _is_to_be_reclaimed(machine) else None,
