@@ -10,11 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from instances.admin.looking import LookOnlyAdmin, actor_of
+from instances.admin.looking import ActingAdmin, LookOnlyAdmin, actor_of
 from instances.events import record
 from novita_manager.models import SCOPES, ApiKey, IdempotencyRecord
 from novita_manager.people_admin import GroupAdmin, UserAdmin
@@ -40,7 +39,7 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
+class ApiKeyAdmin(ActingAdmin):
     """Made and revoked here, never changed: what a key may do stays what it was when it was given away."""
 
     form = ApiKeyForm
@@ -66,9 +65,6 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return obj is None and bool(super().has_change_permission(request))
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.display(description="scopes")
     def shown_scopes(self, key: ApiKey) -> str:

@@ -189,11 +189,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     return [
         {
             "title": area.title,
-            "separator": place > 0,
             "collapsible": area.folded,
             "items": [_item(one) for one in area.ways],
         }
-        for place, area in enumerate(areas_of(request))
+        for area in areas_of(request)
     ]
 
 

@@ -11,11 +11,11 @@ from django.db import transaction
 from django.db.models import Count, ManyToManyField, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import BooleanRadioFilter, RelatedCheckboxFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from instances.admin.looking import ActingAdmin, actor_of, badge
+from instances.admin.looking import ActingAdmin, OneSave, actor_of, badge
 from novita_manager.people import facts_of_group, facts_of_person, tell_change, tell_deletion, tell_password
 from novita_manager.roles import ROLES, administers, held_by
 
@@ -72,7 +72,7 @@ class UserAdmin(DjangoUserAdmin, ActingAdmin):  # type: ignore[type-arg]
     change_password_form = AdminPasswordChangeForm
     list_display = ["username", "full_name", "shown_state", "shown_groups", "way_in", "last_login"]
     list_filter = [("groups", RelatedCheckboxFilter), ("is_active", BooleanRadioFilter), ("is_staff", BooleanRadioFilter)]
-    filter_horizontal = ["groups"]
+    filter_horizontal = []
     readonly_fields = ["last_login", "date_joined"]
     fieldsets = [
         (None, {"fields": ["username", "password"]}),
@@ -106,6 +106,9 @@ class UserAdmin(DjangoUserAdmin, ActingAdmin):  # type: ignore[type-arg]
             if name in form.base_fields:
                 form.base_fields[name].help_text = text
         return form
+
+    def formfield_for_manytomany(self, db_field: "ManyToManyField[Any, Any]", request: Any = None, **kwargs: Any) -> Any:
+        return super().formfield_for_manytomany(db_field, request, **{**kwargs, "widget": _ticks()})
 
     @admin.display(description="name", ordering="last_name")
     def full_name(self, user: User) -> str:
@@ -162,13 +165,13 @@ class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]  # unfold is untyped
+class GroupAdmin(DjangoGroupAdmin, OneSave):
     """The three roles are part of the product and stay as they are; others are made, changed and deleted here."""
 
     form = GroupForm
     list_display = ["name", "about", "people"]
     list_fullwidth = True
-    filter_horizontal = ["permissions"]
+    filter_horizontal = []
     actions = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
@@ -191,8 +194,8 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]  # unfold 
     def formfield_for_manytomany(
         self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest | None = None, **kwargs: Any
     ) -> Any:
-        kwargs["queryset"] = Permission.objects.filter(content_type__app_label__in=_OURS).select_related("content_type")
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+        ours = Permission.objects.filter(content_type__app_label__in=_OURS).select_related("content_type")
+        return super().formfield_for_manytomany(db_field, request, **{**kwargs, "queryset": ours, "widget": _ticks()})
 
     @admin.display(description="what it is for")
     def about(self, group: Group) -> str:
@@ -215,6 +218,11 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]  # unfold 
     def delete_model(self, request: HttpRequest, obj: Group) -> None:
         tell_deletion("group", facts_of_group(obj), actor=actor_of(request))
         super().delete_model(request, obj)
+
+
+def _ticks() -> Any:
+    """Every choice in sight: there are few, and a list of two panes needs a wide screen."""
+    return UnfoldAdminCheckboxSelectMultipleWidget()
 
 
 def _refuse_more_than_held(giver: User, permissions: QuerySet[Permission], what: str) -> None:

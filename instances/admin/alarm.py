@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AllValuesCheckboxFilter, RadioFilter
 
 from instances.admin.asking import Line, Question, Reason, ask_page, confirmed, hours_field
-from instances.admin.looking import LookOnlyAdmin, actor_of, address_of, badge, link_to
+from instances.admin.looking import LookOnlyAdmin, actor_of, address_of, badge, link_to, moment, two_lines
 from instances.alarms import acknowledge
 from instances.models import Alarm
 
@@ -39,8 +39,8 @@ class OpenFilter(RadioFilter):  # type: ignore[misc]  # unfold is untyped
 
 @admin.register(Alarm)
 class AlarmAdmin(LookOnlyAdmin):
-    list_display = ["shown_state", "text", "remedy", "instance_link", "acknowledged_by", "opened_at", "last_seen_at"]
-    list_display_links = ["text"]
+    list_display = ["shown_state", "what", "instance_link", "known_to", "opened", "last_seen"]
+    list_display_links = ["what"]
     list_filter = [OpenFilter, ("kind", AllValuesCheckboxFilter)]
     list_select_related = ["instance"]
     search_fields = ["kind", "subject", "text", "instance__name"]
@@ -54,6 +54,22 @@ class AlarmAdmin(LookOnlyAdmin):
     def shown_state(self, alarm: Alarm) -> SafeString:
         state = _state(alarm)
         return badge(state, _TONES[state])
+
+    @admin.display(description="what, and what to do", ordering="text")
+    def what(self, alarm: Alarm) -> SafeString:
+        return two_lines(alarm.text, alarm.remedy)
+
+    @admin.display(description="known to", ordering="acknowledged_by")
+    def known_to(self, alarm: Alarm) -> SafeString | str:
+        return two_lines(alarm.acknowledged_by, alarm.acknowledged_reason) if alarm.acknowledged_by else "nobody"
+
+    @admin.display(description="since (UTC)", ordering="opened_at")
+    def opened(self, alarm: Alarm) -> SafeString | str:
+        return moment(alarm.opened_at)
+
+    @admin.display(description="last seen", ordering="last_seen_at")
+    def last_seen(self, alarm: Alarm) -> SafeString | str:
+        return moment(alarm.last_seen_at)
 
     @admin.display(description="instance", ordering="instance__name")
     def instance_link(self, alarm: Alarm) -> SafeString | str:

@@ -15,9 +15,10 @@ from instances.admin.event import timeline
 from instances.admin.instance_filters import FILTERS
 from instances.admin.instance_form import InstanceForm
 from instances.admin.job import JobInline
-from instances.admin.looking import ActingAdmin, actor_of, badge, in_one_line, link_to
+from instances.admin.looking import ActingAdmin, actor_of, badge, in_one_line, link_to, name_of, two_lines
 from instances.admin.machine import MachineInline, price_of
 from instances.admin.verb_page import AT_ONCE, ask_verb, verbs_for
+from instances.lifecycle import Phase, Wanted
 from instances.models import Instance
 from instances.models.instance import InstanceQuerySet
 from instances.operations import OperationRefused
@@ -28,7 +29,7 @@ from instances.story import who
 from instances.tones import tone_of_phase
 from instances.words import clock, relative, usd
 
-_SHOWN = ["shown_phase", "phase_reason", "next_text", "wish", "region", "machine_link", "price", "cost", "observed"]
+_SHOWN = ["next_text", "wish", "what_and_where", "machine_link", "money", "used", "observed"]
 _ASKED_FOR = [
     *["product_name", "product_id", "gpu_num", "rootfs_size_gb", "regions", "billing_mode", "network_storages"],
     *["template_id", "image_url", "ports", "command", "entrypoint", "tools", "min_cuda_version", "wait_for_capacity"],
@@ -37,6 +38,14 @@ _LIFE = [
     *["managed", "created_at", "ready_at", "last_used_at", "phase_since", "ended_at", "failure", "overdue"],
     *["health_state", "health_detail", "health_checked_at"],
 ]
+
+
+# Phases that need no word about the wish behind them.
+_ON_THE_WAY_TO = {
+    Wanted.RUNNING: frozenset(Phase) - {Phase.STOPPING, Phase.STOPPED, Phase.DELETING, Phase.DELETED},
+    Wanted.STOPPED: frozenset({Phase.STOPPING, Phase.STOPPED}),
+    Wanted.DELETED: frozenset({Phase.DELETING, Phase.DELETED}),
+}
 
 
 Action = Callable[["InstanceAdmin", HttpRequest, QuerySet[Instance]], HttpResponse | None]
@@ -57,19 +66,15 @@ def _verb(name: str) -> Action:
 @admin.register(Instance)
 class InstanceAdmin(ActingAdmin):
     form = InstanceForm
-    list_display = [
-        *["title", "shown_phase", "region", "product", "price", "cost", "wanted", "owner", "next_short", "care"],
-    ]
+    list_display = ["title", "shown_phase_and_wish", "what_and_where", "money", "used", "next_and_why"]
     list_filter = FILTERS
     search_fields = ["name", "owner", "machine__novita_id", "machine__region", "product_name", "id"]
-    date_hierarchy = "created_at"
     actions = ["start", "stop", "restart", "keep_awake", "migrate", "adopt", "release", "delete"]
     inlines = [MachineInline, JobInline]
     change_form_outer_before_template = "admin/instances/verbs.html"
     fieldsets = [
-        (None, {"fields": _SHOWN}),
-        ("Settings", {"classes": ["tab"], "fields": [*SETTINGS, "reason"]}),
         ("Story", {"classes": ["tab"], "fields": ["story"]}),
+        ("Settings", {"classes": ["tab"], "fields": [*SETTINGS, "reason"]}),
         ("Asked for", {"classes": ["tab"], "fields": _ASKED_FOR}),
         ("Life", {"classes": ["tab"], "fields": _LIFE}),
     ]
@@ -82,7 +87,7 @@ class InstanceAdmin(ActingAdmin):
         return instances.defer("envs", "machine__connection")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Instance | None = None) -> list[str]:
-        observed = [*_SHOWN, "story", *_ASKED_FOR, *_LIFE]
+        observed = ["story", *_ASKED_FOR, *_LIFE]
         return observed if _may_be_set(obj) else [*observed, *SETTINGS]
 
     def get_fieldsets(self, request: HttpRequest, obj: Instance | None = None) -> Any:
@@ -95,29 +100,53 @@ class InstanceAdmin(ActingAdmin):
     # What is shown.
 
     @admin.display(description="instance", ordering="name")
-    def title(self, instance: Instance) -> str:
-        novita_id = (instance.machine.novita_id if instance.machine else None) or str(instance.pk)
-        return instance.name or f"(no name, {novita_id})"
-
-    @admin.display(description="care", ordering="managed")
-    def care(self, instance: Instance) -> str:
-        if not instance.managed:
-            return "not managed"
-        return "protected" if instance.protected else "managed"
+    def title(self, instance: Instance) -> SafeString:
+        name = format_html("<bdi>{}</bdi>", name_of(instance))
+        care = "" if instance.managed else "not managed"
+        if instance.protected:
+            care = "protected"
+        tags = format_html('<span class="tag">{}</span> ', care) if care else ""
+        return two_lines(name, format_html("{}<bdi>{}</bdi>", tags, instance.owner))
 
     @admin.display(description="phase", ordering="phase")
     def shown_phase(self, instance: Instance) -> SafeString:
         return badge(instance.phase, tone_of_phase(instance.phase))
 
+    @admin.display(description="phase", ordering="phase")
+    def shown_phase_and_wish(self, instance: Instance) -> SafeString:
+        differs = instance.wanted and instance.phase not in _ON_THE_WAY_TO[Wanted(instance.wanted)]
+        return two_lines(self.shown_phase(instance), in_one_line(f"wanted {instance.wanted}") if differs else "")
+
+    @admin.display(description="what and where", ordering="product_name")
+    def what_and_where(self, instance: Instance) -> SafeString:
+        machine = instance.machine
+        billing = (machine.billing_mode if machine else "") or instance.billing_mode
+        where = f"{self.region(instance)} \u00b7 {billing.replace('_', '-')}"
+        return two_lines(in_one_line(self.product(instance)), where)
+
+    @admin.display(description="cost", ordering="machine__price_usd_per_hour")
+    def money(self, instance: Instance) -> SafeString:
+        price = self.price(instance)
+        return two_lines(self.cost(instance), "no price yet" if price == "-" else f"{price}/h")
+
+    @admin.display(description="last used", ordering="last_used_at")
+    def used(self, instance: Instance) -> SafeString | str:
+        return in_one_line(relative(instance.last_used_at, timezone.now())) if instance.last_used_at else "never"
+
+    @admin.display(description="next")
+    def next_and_why(self, instance: Instance) -> SafeString | str:
+        action = instance.next_action
+        return "-" if action is None else two_lines(self.next_short(instance), action.get("why", ""))
+
     @admin.display(description="region", ordering="machine__region")
-    def region(self, instance: Instance) -> SafeString:
+    def region(self, instance: Instance) -> str:
         region = (instance.machine.region if instance.machine else "") or ", ".join(map(str, instance.regions))
-        return in_one_line(region or "-")
+        return region or "no region yet"
 
     @admin.display(description="product", ordering="product_name")
-    def product(self, instance: Instance) -> SafeString:
+    def product(self, instance: Instance) -> str:
         name = (instance.machine.product_name if instance.machine else "") or instance.product_name or instance.product_id
-        return in_one_line(f"{instance.gpu_num} \u00d7 {name}" if instance.gpu_num > 1 else name)
+        return f"{instance.gpu_num} \u00d7 {name}" if instance.gpu_num > 1 else name
 
     @admin.display(description="$/h", ordering="machine__price_usd_per_hour")
     def price(self, instance: Instance) -> str:
@@ -178,6 +207,8 @@ class InstanceAdmin(ActingAdmin):
         instance = self.get_object(request, object_id)
         context = {
             "verb_choices": self._verb_choices(request, instance),
+            "facts": self._facts(instance),
+            "phase": self.shown_phase(instance) if instance else "",
             "verbs_address": reverse("admin:instances_instance_changelist"),
             **(extra_context or {}),
         }
@@ -187,6 +218,13 @@ class InstanceAdmin(ActingAdmin):
             messages.error(request, f"Not saved: {refusal.detail}.")
             return HttpResponseRedirect(request.path)
         return response
+
+    def _facts(self, instance: Instance | None) -> list[tuple[str, object]]:
+        """What its page says first, by the names of the columns of the list."""
+        if instance is None:
+            return []
+        shown = [getattr(self, name) for name in _SHOWN]
+        return [(one.short_description, one(instance)) for one in shown]
 
     def _verb_choices(self, request: HttpRequest, instance: Instance | None) -> list[tuple[str, str]]:
         if instance is None:

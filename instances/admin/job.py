@@ -11,7 +11,17 @@ from unfold.contrib.filters.admin import AllValuesCheckboxFilter, ChoicesDropdow
 
 from instances import operations
 from instances.admin.asking import MOST_AT_ONCE, Line, OptionalReason, Question, ask_page, confirmed
-from instances.admin.looking import LookOnlyAdmin, LookOnlyInline, actor_of, address_of, ask_each, badge, link_to
+from instances.admin.looking import (
+    LookOnlyAdmin,
+    LookOnlyInline,
+    actor_of,
+    address_of,
+    ask_each,
+    badge,
+    link_to,
+    moment,
+    two_lines,
+)
 from instances.lifecycle import JobState, Verb
 from instances.models import Job
 from instances.scopes import may, scope_of_verb
@@ -25,7 +35,7 @@ from instances.words import usd_per_hour
 class JobInline(LookOnlyInline):
     model = Job
     fk_name = "instance"
-    fields = ["verb", "shown_state", "asked_by", "reason", "attempts", "error_detail", "created_at", "finished_at"]
+    fields = ["verb", "shown_state", "asked_by", "reason", "attempts", "error_detail", "asked_at", "ended_at"]
     readonly_fields = fields
 
     @admin.display(description="state")
@@ -36,10 +46,18 @@ class JobInline(LookOnlyInline):
     def asked_by(self, job: Job) -> str:
         return who(job.requested_by_kind, job.requested_by_name)
 
+    @admin.display(description="asked at (UTC)")
+    def asked_at(self, job: Job) -> SafeString | str:
+        return moment(job.created_at)
+
+    @admin.display(description="ended at")
+    def ended_at(self, job: Job) -> SafeString | str:
+        return moment(job.finished_at)
+
 
 @admin.register(Job)
 class JobAdmin(LookOnlyAdmin):
-    list_display = ["verb", "shown_state", "instance_link", "asked_by", "reason", "attempts", "error_code", "created_at"]
+    list_display = ["shown_verb", "shown_state", "instance_link", "asked_by_and_why", "outcome", "attempts", "asked_at"]
     list_filter = [
         ("state", MultipleChoicesDropdownFilter),
         ("verb", ChoicesDropdownFilter),
@@ -63,9 +81,21 @@ class JobAdmin(LookOnlyAdmin):
     def instance_link(self, job: Job) -> SafeString | str:
         return link_to(job.instance)
 
+    @admin.display(description="job", ordering="verb")
+    def shown_verb(self, job: Job) -> str:
+        return job.verb.replace("_", " ")
+
     @admin.display(description="asked by", ordering="requested_by_name")
-    def asked_by(self, job: Job) -> str:
-        return who(job.requested_by_kind, job.requested_by_name)
+    def asked_by_and_why(self, job: Job) -> SafeString:
+        return two_lines(who(job.requested_by_kind, job.requested_by_name), job.reason)
+
+    @admin.display(description="error", ordering="error_code")
+    def outcome(self, job: Job) -> SafeString | str:
+        return two_lines(job.error_code.replace("_", " "), job.error_detail) if job.error_code else "-"
+
+    @admin.display(description="asked at (UTC)", ordering="created_at")
+    def asked_at(self, job: Job) -> SafeString | str:
+        return moment(job.created_at)
 
     @admin.action(description="Cancel what was not sent yet…", permissions=["operate"])
     def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResponse | None:

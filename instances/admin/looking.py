@@ -1,6 +1,7 @@
 """What the admin classes share: rows to look at, links between them, badges, and actions that count what was refused."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -13,13 +14,23 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
 
 from instances.events import Actor
+from instances.models import Instance
 from instances.operations import OperationRefused
 from instances.scopes import may
 
 _MOST_REFUSALS_TOLD = 10
 
 
-class ActingAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
+class OneSave(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
+    """A form is saved or left: there is one button for it."""
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *given: Any, **named: Any) -> HttpResponse:
+        one = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        response: HttpResponse = super().render_change_form(request, {**context, **one}, *given, **named)
+        return response
+
+
+class ActingAdmin(OneSave):
     """Actions name the scope they need: `permissions=["operate"]`. Without it they are not offered, and refused aloud."""
 
     list_fullwidth = True
@@ -83,14 +94,33 @@ def in_one_line(text: str) -> SafeString:
     return format_html('<span class="whitespace-nowrap">{}</span>', text)
 
 
+def two_lines(text: object, under: object) -> SafeString:
+    """A cell with something said in small letters below, as on the fleet page."""
+    return format_html('{}<small class="under">{}</small>', text, under)
+
+
+def moment(at: datetime | None) -> SafeString | str:
+    """A time in one line, in UTC."""
+    if at is None:
+        return "-"
+    return format_html('<time class="whitespace-nowrap" datetime="{}">{}</time>', at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S}")
+
+
 def address_of(row: Model) -> str:
     return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
+def name_of(instance: Instance) -> str:
+    novita_id = (instance.machine.novita_id if instance.machine else None) or str(instance.pk)
+    return instance.name or f"(no name, {novita_id})"
 
 
 def link_to(row: Model | None, text: str = "") -> SafeString | str:
     """The admin page of a row."""
     if row is None:
         return "-"
+    if isinstance(row, Instance) and not row.name:
+        text = text or f"(no name, {str(row.pk)[:8]})"
     return format_html('<a class="row-link" href="{}"><bdi>{}</bdi></a>', address_of(row), text or str(row))
 
 

@@ -1,22 +1,27 @@
 """The one switch that holds every rule: paused and resumed here, with a reason and an end."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.safestring import SafeString
 from unfold.decorators import action
 
 from instances import operations
 from instances.admin.asking import OptionalReason, Question, Reason, ask_page, confirmed, hours_field
-from instances.admin.looking import LookOnlyAdmin, actor_of, badge
+from instances.admin.event import story_lines
+from instances.admin.looking import LookOnlyAdmin, actor_of
 from instances.api.oversight import LONGEST_PAUSE
-from instances.models import AutomationPause
+from instances.models import AutomationPause, Event
 from instances.story import who
 from instances.words import clock
 
+_TOLD = ("automation.paused", "automation.resumed")
+_MOST_TOLD = 20
 _MOST_HOURS = int(LONGEST_PAUSE / timedelta(hours=1))
 
 
@@ -28,17 +33,24 @@ class PauseForm(Reason):
 
 @admin.register(AutomationPause)
 class AutomationPauseAdmin(LookOnlyAdmin):
-    list_display = ["shown_state", "paused_until", "reason", "by"]
-    list_display_links = None
+    """There is one switch, so its list is a page that shows it."""
+
     actions_list = ["pause", "resume"]
 
-    @admin.display(description="automation")
-    def shown_state(self, pause: AutomationPause) -> SafeString:
-        return badge("paused", "warn") if pause.holds(timezone.now()) else badge("running", "good")
-
-    @admin.display(description="by")
-    def by(self, pause: AutomationPause) -> str:
-        return who(pause.actor_kind, pause.actor_name) if pause.actor_kind else "-"
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied("your account lacks the permission to see the pause of automation")
+        pause = AutomationPause.objects.filter(pk=1).first()
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Automation",
+            "pause": pause if pause is not None and pause.holds(timezone.now()) else None,
+            "by": who(pause.actor_kind, pause.actor_name) if pause is not None else "",
+            "may_change": self.has_operate_permission(request),
+            "lines": story_lines(Event.objects.filter(type__in=_TOLD)[:_MOST_TOLD]),
+        }
+        return TemplateResponse(request, "admin/instances/pause.html", context)
 
     @action(description="Pause…", url_path="pause", permissions=["operate"])  # type: ignore[untyped-decorator]
     def pause(self, request: HttpRequest) -> HttpResponse:

@@ -1,6 +1,6 @@
 """A verb asked of instances: first what it costs, saves and loses for each, then through the operations like everybody's."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import partial
 
@@ -21,7 +21,7 @@ from instances.admin.asking import (
     ask_page,
     confirmed,
 )
-from instances.admin.looking import actor_of, address_of, ask_each, badge
+from instances.admin.looking import actor_of, address_of, ask_each, badge, name_of
 from instances.lifecycle import BILLED, Observed, Wanted
 from instances.models import Instance
 from instances.person_verbs import VERBS, offered
@@ -43,11 +43,12 @@ _LEADS = {
     "release": "What is named here leaves our care.",
     "delete": "What is named here ends at Novita for good.",
 }
-_TOTALS: dict[str, tuple[str, Callable[[Instance], bool]]] = {
-    "start": ("Together {sum} per hour once all of them run.", lambda instance: True),
-    "stop": ("Together this ends {sum} per hour.", lambda instance: instance.observed in BILLED),
-    "delete": ("Together this ends {sum} per hour.", lambda instance: instance.observed in BILLED),
-    "release": ("Together they go on costing {sum} per hour.", lambda instance: instance.observed in BILLED),
+# What several come to together; but for a start only what is billed now counts.
+_TOTALS = {
+    "start": "Together {sum} per hour once all of them run.",
+    "stop": "Together this ends {sum} per hour.",
+    "delete": "Together this ends {sum} per hour.",
+    "release": "Together they go on costing {sum} per hour.",
 }
 
 
@@ -99,17 +100,17 @@ def fits(instance: Instance, name: str) -> bool:
 
 def _why_left_out(instance: Instance) -> str:
     """The facts that decide, not a guess at one of them."""
-    facts = [f"it is {instance.phase}"]
+    facts = []
     if not instance.managed:
         facts.append("not managed")
-    elif instance.wanted:
-        facts.append(f"wanted {instance.wanted}")
+    elif instance.wanted and not instance.has_ended:
+        facts.append(f"wanted {instance.wanted} already")
     if instance.protected:
         facts.append("protected")
     job = instance.open_job
     if job is not None:
         facts.append(f"its {job.verb} job is open")
-    return ", ".join(facts)
+    return ", ".join(facts) or f"it is {instance.phase}"
 
 
 def _form(request: HttpRequest, name: str, fitting: list[Instance]) -> Reason:
@@ -129,7 +130,7 @@ def _carry_out(request: HttpRequest, name: str, instances: QuerySet[Instance], *
 
 def _line(instance: Instance, text: str) -> Line:
     return Line(
-        name=str(instance),
+        name=name_of(instance),
         text=text,
         badge=badge(instance.phase, tone_of_phase(instance.phase)),
         address=address_of(instance),
@@ -139,17 +140,16 @@ def _line(instance: Instance, text: str) -> Line:
 def _brings_about(instance: Instance, name: str) -> str:
     spent = usd(instance.cost_usd(timezone.now()))
     owner = f", owned by {instance.owner}" if instance.owner else ""
-    return f"{consequence(name, stakes_of(instance))} {spent} so far{owner}."
+    return f"{consequence(name, stakes_of(instance))} It cost {spent} so far{owner}."
 
 
 def _total(name: str, fitting: list[Instance]) -> str:
-    """Of several: what they come to together, where every price is known."""
-    words, counts = _TOTALS.get(name, ("", lambda instance: False))
-    counted = [one.machine for one in fitting if counts(one) and one.machine is not None]
-    prices = [machine.price_usd_per_hour for machine in counted if machine.price_usd_per_hour is not None]
+    """Empty for one, and where a price is not known."""
+    counted = [one.machine for one in fitting if name == "start" or one.observed in BILLED]
+    prices = [one.price_usd_per_hour for one in counted if one is not None and one.price_usd_per_hour is not None]
     if len(fitting) < 2 or not prices or len(prices) < len(counted):
         return ""
-    return words.format(sum=usd_per_hour(sum(prices, Decimal(0))))
+    return _TOTALS.get(name, "").format(sum=usd_per_hour(sum(prices, Decimal(0))))
 
 
 def _title(name: str, fitting: list[Instance]) -> str:
@@ -157,7 +157,7 @@ def _title(name: str, fitting: list[Instance]) -> str:
 
 
 def _these(fitting: list[Instance]) -> str:
-    return str(fitting[0]) if len(fitting) == 1 else f"{len(fitting)} instances"
+    return name_of(fitting[0]) if len(fitting) == 1 else f"{len(fitting)} instances"
 
 
 def _back(request: HttpRequest, chosen: list[Instance]) -> str:
