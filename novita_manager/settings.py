@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
+from novita_manager.admin_theme import UNFOLD as UNFOLD
 from novita_manager.environment import Environment
 from novita_manager.keyfiles import kept_secret
 from novita_manager.logs import configure
@@ -233,7 +234,7 @@ if REDIS_URL:
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001", "django_ratelimit.E003"]
 RATELIMIT_FAIL_OPEN = True
 
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "novita_manager.people.PeopleBackend"]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "novita_manager.session_people.PeopleBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -246,8 +247,14 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_VERBOSE = False
-LOGIN_URL = "admin:login"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the time that is told is the time that is waited
+AXES_DISABLE_ACCESS_LOG = True  # our own events tell who signed in
+AXES_ENABLE_ADMIN = False  # we show what it keeps in our own way
+AXES_LOCKOUT_CALLABLE = "novita_manager.pages.sign_in.lockout_answer"
+LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "fleet"
+CSRF_FAILURE_VIEW = "novita_manager.pages.sign_in.stale_form"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PATH_PREFIX or "/"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # in cookies they would leave the path above
 SESSION_COOKIE_HTTPONLY = True
@@ -268,8 +275,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
-DATETIME_FORMAT = "Y-m-d H:i:s"
-DATE_FORMAT = "Y-m-d"
+FORMAT_MODULE_PATH = "novita_manager.formats"
 
 STATIC_URL = f"{PATH_PREFIX}/static/"
 STATIC_ROOT = BASE_DIR / "static-collected"
@@ -321,29 +327,4 @@ SPECTACULAR_SETTINGS = {
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-}
-
-UNFOLD = {
-    "SITE_TITLE": "novita-manager",
-    "SITE_HEADER": "novita-manager",
-    "SITE_URL": f"{PATH_PREFIX}/",
-    "SHOW_HISTORY": False,  # the timeline of events tells it, with what came by other ways than the admin
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}novita_manager/icon.svg"}],
-    "STYLES": [f"{STATIC_URL}novita_manager/admin.css"],
-    # The blue of the product's own pages, from light to dark.
-    "COLORS": {
-        "primary": {
-            "50": "oklch(97% .013 243)",
-            "100": "oklch(94% .028 243)",
-            "200": "oklch(89% .052 243)",
-            "300": "oklch(82% .084 243)",
-            "400": "oklch(72% .112 243)",
-            "500": "oklch(61% .120 243)",
-            "600": "oklch(51% .110 243)",
-            "700": "oklch(45% .096 243)",
-            "800": "oklch(38% .080 243)",
-            "900": "oklch(32% .064 243)",
-            "950": "oklch(24% .046 243)",
-        }
-    },
 }

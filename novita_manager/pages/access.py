@@ -13,7 +13,7 @@ from django.utils.http import parse_etags
 from django.views.decorators.cache import never_cache
 
 from instances.events import Actor
-from novita_manager.roles import may
+from instances.scopes import may
 
 View = Callable[..., HttpResponse]
 

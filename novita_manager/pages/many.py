@@ -17,10 +17,10 @@ from instances.bulk import ask_one, stands
 from instances.lifecycle import BILLED, Observed
 from instances.models import Instance
 from instances.person_verbs import VERBS, PersonVerb
+from instances.scopes import may, scope_of_verb
 from instances.words import usd_per_hour
 from novita_manager.pages.access import actor_of, needs
 from novita_manager.pages.acts import reason_of
-from novita_manager.roles import may, scope_of_verb
 
 MOST = 500
 _VERBS = ("start", "stop", "restart", "keep-awake", "adopt")
