@@ -2,9 +2,10 @@
 FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
-RUN python -m venv /venv
+# The installer stays in this stage: what runs has the packages alone.
+RUN python -m venv --without-pip /venv
 COPY requirements/runtime.lock requirements/runtime.lock
-RUN /venv/bin/pip install --require-hashes -r requirements/runtime.lock
+RUN pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements/runtime.lock
 COPY . .
 RUN /venv/bin/python -m scripts.collect_static \
     && /venv/bin/python -m compileall -q /app
@@ -12,6 +13,7 @@ RUN /venv/bin/python -m scripts.collect_static \
 FROM python:3.13-slim
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
     ENVIRONMENT=production \
     DATA_DIR=/data \
     PORT=3000
@@ -25,4 +27,4 @@ USER 10001:10001
 VOLUME /data
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "scripts.live"]
-CMD ["sh", "-c", "exec gunicorn --bind 0.0.0.0:${PORT} --worker-class gthread --workers ${WEB_PROCESSES:-2} --threads 8 --graceful-timeout 20 --no-control-socket --worker-tmp-dir /dev/shm novita_manager.wsgi:application"]
+CMD ["gunicorn", "--config", "python:novita_manager.web_server", "novita_manager.wsgi:application"]

@@ -8,6 +8,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
+from instances import tally
+
 
 def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "novita_manager.settings")
@@ -17,7 +19,10 @@ def main() -> int:
         return refuse(str(error))
     except OSError as error:
         return refuse(f"{error.filename}: {error.strerror}. DATA_DIR must name a folder that this user can write to")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    finally:
+        tally.flush_last()  # a command may have asked Novita, or stopped something
     return 0
 
 

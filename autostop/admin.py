@@ -1,55 +1,96 @@
 """To look at, not to change: what auto-stop thought and did."""
 
-from typing import Any
-
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import AllValuesCheckboxFilter, BooleanRadioFilter
 
-from autostop.models import Evaluation, PassRun, RecordedDecision
+from autostop.models import DecisionColumns, Evaluation, PassRun, RecordedDecision
+from instances.admin.looking import LookOnlyAdmin, badge, link_to, moment, two_lines
+from instances.story import who
+
+_TONES = {"stop": "moving", "keep": "still", "warn": "warn"}
 
 
-class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+class DecisionAdmin(LookOnlyAdmin):
+    """The act and its reason in one cell, as people ask for them together."""
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    list_select_related = ["instance"]
+    search_fields = ["instance__name", "instance__machine__novita_id"]
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DecisionColumns]:
+        rows: QuerySet[DecisionColumns] = super().get_queryset(request).defer("instance__envs")
+        return rows
+
+    @admin.display(description="verdict", ordering="action")
+    def verdict(self, decision: DecisionColumns) -> SafeString:
+        return badge(decision.action.replace("_", " "), _TONES.get(decision.action, "warn"))
+
+    @admin.display(description="why", ordering="code")
+    def why(self, decision: DecisionColumns) -> SafeString:
+        return two_lines(decision.reason, decision.code.replace("_", " "))
+
+    @admin.display(description="decided at (UTC)", ordering="decided_at")
+    def decided(self, decision: DecisionColumns) -> SafeString | str:
+        return moment(decision.decided_at)
 
 
 @admin.register(Evaluation)
-class EvaluationAdmin(ReadOnlyAdmin):
-    list_display = ["instance", "action", "code", "hold", "reason", "idle_since", "same_since", "decided_at"]
-    list_filter = ["action", "code", "hold"]
-    list_select_related = ["instance"]
-    search_fields = ["instance__name", "instance__machine__novita_id"]
+class EvaluationAdmin(DecisionAdmin):
+    list_display = ["instance_link", "verdict", "why", "idle", "same", "decided"]
+    list_display_links = ["verdict"]
+    list_filter = [(name, AllValuesCheckboxFilter) for name in ("action", "code", "hold")]
+
+    @admin.display(description="instance", ordering="instance__name")
+    def instance_link(self, evaluation: Evaluation) -> SafeString | str:
+        return link_to(evaluation.instance)
+
+    @admin.display(description="idle since (UTC)", ordering="idle_since")
+    def idle(self, evaluation: Evaluation) -> SafeString | str:
+        return moment(evaluation.idle_since)
+
+    @admin.display(description="so since", ordering="same_since")
+    def same(self, evaluation: Evaluation) -> SafeString | str:
+        return moment(evaluation.same_since)
 
 
 @admin.register(RecordedDecision)
-class RecordedDecisionAdmin(ReadOnlyAdmin):
-    list_display = ["decided_at", "instance", "acted", "action", "code", "hold", "reason"]
-    list_filter = ["acted", "action", "code", "hold"]
-    list_select_related = ["instance"]
-    search_fields = ["instance__name", "instance__machine__novita_id"]
+class RecordedDecisionAdmin(DecisionAdmin):
+    list_display = ["decided", "instance_link", "verdict", "did", "why"]
+    list_filter = [
+        ("acted", BooleanRadioFilter),
+        *((name, AllValuesCheckboxFilter) for name in ("action", "code", "hold")),
+    ]
     date_hierarchy = "decided_at"
+
+    @admin.display(description="instance", ordering="instance__name")
+    def instance_link(self, decision: RecordedDecision) -> SafeString | str:
+        return link_to(decision.instance)
+
+    @admin.display(description="acted", ordering="acted")
+    def did(self, decision: RecordedDecision) -> SafeString | str:
+        return badge("acted", "moving") if decision.acted else "-"
 
 
 @admin.register(PassRun)
-class PassRunAdmin(ReadOnlyAdmin):
-    list_display = [
-        "started_at",
-        "trigger",
-        "actor_name",
-        "running",
-        "metrics_read",
-        "stopped",
-        "would_stop",
-        "waiting",
-        "not_judged",
-        "hold",
-    ]
-    list_filter = ["trigger", "hold"]
+class PassRunAdmin(LookOnlyAdmin):
+    list_display = ["started", "asked_by", "looked_at", "stopped", "would_stop", "waiting", "not_judged", "held"]
+    list_filter = [("trigger", AllValuesCheckboxFilter), ("hold", AllValuesCheckboxFilter)]
     date_hierarchy = "started_at"
+
+    @admin.display(description="started at (UTC)", ordering="started_at")
+    def started(self, run: PassRun) -> SafeString | str:
+        return moment(run.started_at)
+
+    @admin.display(description="by", ordering="trigger")
+    def asked_by(self, run: PassRun) -> SafeString:
+        return two_lines(run.trigger, who(run.actor_kind, run.actor_name) if run.actor_kind else "")
+
+    @admin.display(description="looked at", ordering="running")
+    def looked_at(self, run: PassRun) -> SafeString:
+        return two_lines(f"{run.running} running", f"metrics of {run.metrics_read} read")
+
+    @admin.display(description="held", ordering="hold")
+    def held(self, run: PassRun) -> SafeString | str:
+        return two_lines(run.hold, run.hold_reason) if run.hold else "-"

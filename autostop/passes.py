@@ -33,6 +33,7 @@ from instances.events import SYSTEM, Actor
 from instances.models import Instance
 from instances.periodic import claim, finish
 from instances.provider import novita
+from instances.tally import Counter
 
 WORK = "auto_stop"
 LEASE = timedelta(minutes=3)
@@ -41,6 +42,11 @@ SHARE_OF_RUNNING = 0.2
 READ_SECONDS = 45.0
 _FEWEST_READS = 20
 _KEEP_PASSES = timedelta(days=30)
+DECISIONS = Counter(
+    name="novita_manager_auto_stop_decisions",
+    help="What auto-stop decided about an instance in a pass that was no rehearsal; kept for want of data, too.",
+    labels=("action", "outcome"),
+)
 
 
 class PassRunning(Exception):
@@ -132,6 +138,8 @@ def run_pass(*, now: datetime, dry_run: bool, actor: Actor, trigger: str, source
     if run is not None:
         store(scene.instances, items, set(readings), run=run, now=now)
         _finish_run(run, result)
+        for item in items:
+            DECISIONS.add(item.decision.action.value, item.outcome.value)
     return result
 
 

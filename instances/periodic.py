@@ -28,7 +28,12 @@ class Claim:
 
 def process_name() -> str:
     """Who holds a lease: host, process and thread."""
-    return f"{socket.gethostname()[:30]}:{os.getpid()}:{threading.get_ident() % 100_000}"
+    return f"{our_leases()}{threading.get_ident() % 100_000}"
+
+
+def our_leases() -> str:
+    """How the owner of every lease of this process begins."""
+    return f"{socket.gethostname()[:30]}:{os.getpid()}:"
 
 
 def claim(name: str, *, every: timedelta, lease: timedelta, now: datetime, forced: bool = False) -> Claim | None:
@@ -77,6 +82,12 @@ def finish(held: Claim, *, now: datetime, ok: bool, detail: str = "") -> bool:
     if ok:
         changes["succeeded_at"] = now
     return bool(PeriodicWork.objects.filter(name=held.name, fence=held.fence).update(**changes))
+
+
+def give_back(now: datetime) -> int:
+    """At the end of this process: let others take up at once what it holds and will not finish. How many works."""
+    ours = PeriodicWork.objects.filter(lease_owner__startswith=our_leases(), lease_until__gt=now)
+    return ours.update(lease_until=None, next_due_at=now)
 
 
 def bring_forward(name: str, *, to: datetime) -> None:

@@ -24,8 +24,21 @@ from instances.novita.breaker import (
 from instances.novita.client import Novita
 from instances.novita.pace import PaceState, Rank, full_pace, slowed, take_token
 from instances.novita.transport import CallRecord
+from instances.tally import Counter, Histogram
 
 log = structlog.get_logger("novita")
+
+CALLS = Counter(
+    name="novita_manager_provider_calls",
+    help="Attempts of calls to Novita, by kind and by HTTP status, or what went wrong where there was no answer.",
+    labels=("kind", "status"),
+)
+CALL_SECONDS = Histogram(
+    name="novita_manager_provider_call_duration_seconds",
+    help="How long attempts of calls to Novita took, by kind.",
+    labels=("kind",),
+    bounds=(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
 
 _TRIES = 20  # a lost compare-and-set means that another process made progress
 
@@ -101,8 +114,10 @@ class SharedBreaker:
                 return
 
 
-def log_call(call: CallRecord) -> None:
-    """One line per attempt: what, how it went, how long; ids, and never a secret."""
+def note_call(call: CallRecord) -> None:
+    """Count an attempt, and log it in one line: what, how it went, how long; ids, and never a secret."""
+    CALLS.add(call.kind.value, str(call.status or call.error_code))
+    CALL_SECONDS.observe(call.kind.value, seconds=call.milliseconds / 1000)
     fields = {
         "operation": call.operation,
         "kind": call.kind.value,
@@ -131,7 +146,7 @@ def _client() -> Novita:
         retry_delay=settings.NOVITA_RETRY_DELAY.total_seconds(),
         pace=SharedPace(),
         breaker=SharedBreaker(),
-        on_call=log_call,
+        on_call=note_call,
     )
 
 

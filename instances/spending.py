@@ -17,7 +17,7 @@ def spent_since(moments: Mapping[str, datetime], *, until: datetime) -> dict[str
     earliest = min(moments.values())
     ran = RunningInterval.objects.filter(_overlaps(earliest, until), price_usd_per_hour__isnull=False).order_by()
     spans = {name: Sum(_span(since, until), filter=_overlaps(since, until)) for name, since in moments.items()}
-    rows: list[dict[str, Any]] = list(ran.values("price_usd_per_hour").annotate(**spans))
+    rows: list[Any] = list(ran.values("price_usd_per_hour").annotate(**spans))
     return {name: sum((_usd(row["price_usd_per_hour"], row[name]) for row in rows), Decimal(0)) for name in moments}
 
 

@@ -164,6 +164,21 @@ def _api_key(did: str) -> Callable[[Told], str]:
     return lambda told: f"{_subject(told)} {did} the API key {told.after.get('name', '')}".rstrip()
 
 
+def _of_name(did: str, then: str = "") -> Callable[[Told], str]:
+    """What somebody did to a person or a group, by its name."""
+
+    def tell(told: Told) -> str:
+        name = str(told.after.get("name") or told.before.get("name") or "somebody")
+        return f"{_subject(told)} {did} {name} {then}".rstrip()
+
+    return tell
+
+
+def _sign_in_failed(told: Told) -> str:
+    name = told.after.get("name")
+    return f"A sign-in {f'as {name}' if name else 'under a name nobody has'} failed from {told.after.get('address', '')}"
+
+
 def _fixed(words: str) -> Callable[[Told], str]:
     return lambda told: words.format(who=_subject(told))
 
@@ -197,4 +212,14 @@ _TELLERS: dict[str, Callable[[Told], str]] = {
     "alarm.acknowledged": _alarm("{who} acknowledged the alarm: {kind}"),
     "automation.paused": _fixed("{who} paused all automation"),
     "automation.resumed": _fixed("{who} resumed automation"),
+    "sign_in.succeeded": _fixed("{who} signed in"),
+    "sign_in.failed": _sign_in_failed,
+    "sign_in.unlocked": _of_name("let", "try to sign in again"),
+    "person.created": _of_name("made the account of"),
+    "person.changed": _of_name("changed the account of"),
+    "person.password_changed": _of_name("changed the password of"),
+    "group.created": _of_name("made the group"),
+    "group.changed": _of_name("changed the group"),
+    "group.deleted": _of_name("deleted the group"),
+    "group.role_made": _of_name("set the permissions of the role"),
 }

@@ -1,41 +1,29 @@
-"""People, their API keys and the replies kept for them. A key is shown once, when it is made."""
+"""API keys and the replies kept for them. A key is shown once, when it is made, and gives no more than its maker has."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from instances.admin.looking import LookOnlyAdmin, actor_of
+from instances.admin.looking import ActingAdmin, LookOnlyAdmin, actor_of
 from instances.events import record
 from novita_manager.models import SCOPES, ApiKey, IdempotencyRecord
+from novita_manager.people_admin import GroupAdmin, UserAdmin
+from novita_manager.roles import scopes_to_give
+from novita_manager.sign_in_admin import AccessAttemptAdmin
 
-admin.site.unregister(User)
-admin.site.unregister(Group)
+# Modules that register more: all of the admin of this room begins here.
+__all__ = ["AccessAttemptAdmin", "GroupAdmin", "UserAdmin"]
 
-
-@admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]  # unfold is untyped
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-
-
-@admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]  # unfold is untyped
-    pass
+admin.site.index_title = "Overview"
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when it runs
@@ -51,7 +39,7 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
+class ApiKeyAdmin(ActingAdmin):
     """Made and revoked here, never changed: what a key may do stays what it was when it was given away."""
 
     form = ApiKeyForm
@@ -65,14 +53,18 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
         shown = ["name", "owner", "shown_scopes", "prefix", "created_at", "expires_at", "revoked_at", "last_used_at"]
         return self.fields if obj is None else shown
 
+    def get_form(self, request: HttpRequest, obj: ApiKey | None = None, **kwargs: Any) -> Any:
+        """Offers the scopes that the person has."""
+        form = super().get_form(request, obj, **kwargs)
+        if "scopes" in form.base_fields:
+            form.base_fields["scopes"].choices = [(scope, scope) for scope in scopes_to_give(request.user)]
+        return form
+
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
         return [] if obj is None else self.get_fields(request, obj)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return obj is None and bool(super().has_change_permission(request))
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.display(description="scopes")
     def shown_scopes(self, key: ApiKey) -> str:

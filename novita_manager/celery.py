@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init, worker_shutting_down
+from celery.signals import setup_logging, worker_init, worker_shutdown, worker_shutting_down
 from kombu import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "novita_manager.settings")
@@ -19,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 from django.db import DatabaseError  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
+from instances import tally  # noqa: E402
 from novita_manager.lanes import LANES, LaneThreads, show_alive  # noqa: E402
 from novita_manager.redis_address import celery_address  # noqa: E402
 from sync.account import verify_account  # noqa: E402
@@ -41,6 +42,7 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=False,
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
+    beat_scheduler="novita_manager.liveness:BeatScheduler",
     task_queues=[Queue(name) for name in LANES],
     task_default_queue="jobs",
     beat_schedule={
@@ -80,6 +82,7 @@ def _start_lanes(**_: Any) -> None:
         raise SystemExit(f"novita-manager cannot start. {error}") from None
     except DatabaseError:
         pass  # it is away: the lanes say so, and go on when it is back
+    tally.keep_flushing()
     _threads = LaneThreads()
     threading.Thread(target=_threads.loop, name="lanes", daemon=True).start()
 
@@ -88,3 +91,9 @@ def _start_lanes(**_: Any) -> None:
 def _stop_lanes(**_: Any) -> None:
     if _threads is not None:
         _threads.stop()
+
+
+@worker_shutdown.connect
+def _end_lanes(**_: Any) -> None:
+    if _threads is not None:
+        _threads.end(settings.STOP_GRACE)

@@ -10,6 +10,6 @@ _ADMIN = {"script-src": ["'self'", "'unsafe-eval'"], "style-src": ["'self'", "'u
 class ContentPolicy(CSPMiddleware):
     def get_policy_parts(self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False) -> PolicyParts:
         parts = super().get_policy_parts(request, response, report_only)
-        if not report_only and request.path_info.startswith(reverse("admin:index")):
+        if not report_only and request.path.startswith(reverse("admin:index")):
             parts.update = {**_ADMIN, **(parts.update or {})}
         return parts

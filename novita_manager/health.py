@@ -1,31 +1,33 @@
 """How the product does: whether a process lives, whether it can serve, and a deep look at what it rests on.
 
-The deep look is remembered for a few seconds. `since` is when a state began, as far as this process saw it.
+The deep look is remembered for a few seconds. `since` is when a state began, as all processes noted it together.
 """
 
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Min, Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from instances.api.times import rfc3339
-from instances.models import PeriodicWork, ProviderAccount, ProviderBreaker
-from novita_manager.authentication import ApiKeyAuthentication
+from instances.lifecycle import OPEN_STATES
+from instances.models import Job, PeriodicWork, ProviderAccount, ProviderBreaker
+from instances.novita.breaker import BreakerState
+from instances.periodic import claim, finish
+from novita_manager.admission import MonitorView
 from novita_manager.errors import problem_http_response
-from novita_manager.middleware import came_by_unknown_proxy, is_in
+from novita_manager.models import HealthState
 from novita_manager.redis_state import redis_problem
 
 OK, DEGRADED, DOWN = "ok", "degraded", "down"
@@ -33,6 +35,7 @@ _REMEMBERED_SECONDS = 5.0
 _LATE = timedelta(seconds=30)
 _DEAD = timedelta(minutes=2)
 _STALE_LISTS = 3
+_NOTED_EVERY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,31 +97,12 @@ def ready(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": OK if able else DOWN, "checks": shown}, status=200 if able else 503)
 
 
-class Health(APIView):
-    """The deep look, for a key with the read scope or a client in HEALTH_ALLOWED_NETWORKS."""
-
-    authentication_classes = []
-    permission_classes = []
-    throttle_classes = []
-    schema = None
+class Health(MonitorView):
+    """The deep look."""
 
     def get(self, request: Request) -> Response:
-        self._admit(request)
         report = current_report(timezone.now())
         return Response(report, status=503 if report["status"] == DOWN else 200)
-
-    def get_authenticate_header(self, request: Request) -> str:
-        return ApiKeyAuthentication().authenticate_header(request)
-
-    def _admit(self, request: Request) -> None:
-        address = request.META.get("REMOTE_ADDR", "")
-        if is_in(address, settings.HEALTH_ALLOWED_NETWORKS) and not came_by_unknown_proxy(request._request):
-            return
-        found = ApiKeyAuthentication().authenticate(request)
-        if found is None:
-            raise NotAuthenticated()
-        if not found[1].has_scope("read"):
-            self.permission_denied(request, "this API key lacks the scope 'read'")
 
 
 def current_report(now: datetime) -> dict[str, Any]:
@@ -133,7 +117,7 @@ def current_report(now: datetime) -> dict[str, Any]:
 def _look(now: datetime) -> dict[str, Any]:
     checks = {"database": _database(), "broker": _broker()}
     judges: dict[str, Callable[[datetime], Check]] = {
-        "worker": lambda at: _heartbeat("worker", at, dead=DOWN),
+        "worker": _worker,
         "beat": lambda at: _heartbeat("beat", at, dead=DEGRADED),
         "provider": _provider,
     }
@@ -146,18 +130,49 @@ def _look(now: datetime) -> dict[str, Any]:
     status = OK if all(check.status == OK for check in checks.values()) else DEGRADED
     if any(check.status == DOWN for check in serving):
         status = DOWN
+    since = _since(checks, now)
     return {
         "status": status,
         "version": settings.VERSION,
-        "checks": {name: _shown(name, check, now) for name, check in checks.items()},
+        "checks": {
+            name: {"status": check.status, "since": rfc3339(since[name]), "detail": check.detail}
+            for name, check in checks.items()
+        },
     }
 
 
-def _shown(name: str, check: Check, now: datetime) -> dict[str, Any]:
-    known = memory.states.get(name)
-    since = check.since or (known[1] if known and known[0] == check.status else now)
-    memory.states[name] = (check.status, since)
-    return {"status": check.status, "since": rfc3339(since), "detail": check.detail}
+def note_states_if_due(now: datetime) -> bool:
+    """Note changes every few seconds, so that `since` is true also of what nobody was looking at."""
+    held = claim("health_states", every=_NOTED_EVERY, lease=_LATE, now=now)
+    if held is None:
+        return False
+    _look(now)
+    return finish(held, now=timezone.now(), ok=True)
+
+
+def _since(checks: dict[str, Check], now: datetime) -> dict[str, datetime]:
+    """When each check came into its state, as the processes noted it together; by this process alone without a database."""
+    try:
+        known = {row.name: (row.status, row.since) for row in HealthState.objects.all()}
+        for name, check in checks.items():
+            _note(name, check, known.get(name, ("", now))[0], now)
+    except (DatabaseError, InterfaceError):
+        known = {}
+    for name, check in checks.items():
+        status, since = known.get(name) or memory.states.get(name) or ("", now)
+        memory.states[name] = (check.status, check.since or (since if status == check.status else now))
+    return {name: memory.states[name][1] for name in checks}
+
+
+def _note(name: str, check: Check, before: str, now: datetime) -> None:
+    """Write a change, once: whoever else saw it too finds it written."""
+    if before == check.status:
+        return
+    changed = {"status": check.status, "since": check.since or now}
+    if not before:
+        HealthState.objects.get_or_create(name=name, defaults=changed)
+    else:
+        HealthState.objects.filter(name=name, status=before).update(**changed)
 
 
 def _database() -> Check:
@@ -180,6 +195,19 @@ def _broker() -> Check:
     return Check(status=DOWN, detail=f"{problem} and REDIS_ENABLE_FALLBACK is false: writes are refused")
 
 
+def _worker(now: datetime) -> Check:
+    """Whether a worker reports, and whether what is due is taken up."""
+    alive = _heartbeat("worker", now, dead=DOWN)
+    due = Job.objects.filter(Q(lease_until=None) | Q(lease_until__lte=now), state__in=OPEN_STATES, next_attempt_at__lte=now)
+    oldest = due.aggregate(oldest=Min("next_attempt_at"))["oldest"]
+    if oldest is None or now - oldest <= _LATE:
+        return alive
+    waits = f"the oldest due job waits since {rfc3339(oldest)}"
+    if alive.status != OK:
+        return replace(alive, detail=f"{alive.detail}; {waits}")
+    return Check(status=DEGRADED, detail=f"{alive.detail}, but {waits}", since=oldest)
+
+
 def _heartbeat(name: str, now: datetime, *, dead: str) -> Check:
     row = PeriodicWork.objects.filter(name=name).first()
     seen = row.finished_at if row else None
@@ -199,7 +227,8 @@ def _provider(now: datetime) -> Check:
     account = ProviderAccount.objects.filter(pk=1).first()
     if account is None:
         return Check(status=DEGRADED, detail="Novita was not reached yet")
-    opened = [row.kind for row in ProviderBreaker.objects.all() if _is_open(row.state)]
+    breakers = {row.kind: BreakerState(**row.state) for row in ProviderBreaker.objects.all() if row.state}
+    opened = {kind: state.opened_at for kind, state in breakers.items() if state.is_open}
     listed_at = account.complete_list_at
     limit = max(settings.INSTANCE_POLL_INTERVAL * _STALE_LISTS, timedelta(minutes=1))
     stale = listed_at is None or now - listed_at > limit
@@ -207,13 +236,13 @@ def _provider(now: datetime) -> Check:
     if stale and listed_at is not None and "list" in opened:
         return Check(status=DOWN, detail=f"Novita does not answer; {age}", since=listed_at)
     if opened:
-        return Check(status=DEGRADED, detail=f"calls of these kinds keep failing: {', '.join(sorted(opened))}; {age}")
+        return Check(
+            status=DEGRADED,
+            detail=f"calls of these kinds keep failing: {', '.join(sorted(opened))}; {age}",
+            since=datetime.fromtimestamp(min(opened.values()), UTC),
+        )
     if stale:
         return Check(status=DEGRADED, detail=f"{age}; {account.last_list_problem}".rstrip("; "), since=listed_at)
     if account.frozen_since is not None:
         return Check(status=DEGRADED, detail=f"frozen: {account.frozen_reason}", since=account.frozen_since)
-    return Check(status=OK, detail=age)
-
-
-def _is_open(state: dict[str, Any]) -> bool:
-    return float(state.get("opened_at") or 0) > 0
+    return Check(status=OK, detail=f"{age} and shows {account.list_total}")

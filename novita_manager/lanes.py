@@ -5,12 +5,15 @@ poke came for two ticks. So two beats, no beat or no broker all do each due thin
 due by a conditional UPDATE before it does it.
 """
 
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -18,15 +21,18 @@ from django.db import DatabaseError, close_old_connections, connection
 from django.utils import timezone
 
 from autostop import passes
-from instances import catalogue, health_checks
+from instances import catalogue, health_checks, periodic, tally
+from instances.executor import claims
 from instances.executor import run as executor
 from instances.models import PeriodicWork
-from novita_manager import heartbeat
+from novita_manager import health, heartbeat
+from novita_manager.liveness import show_liveness
 from sync import deadlines, reclaims, watch
 
 log = structlog.get_logger("lanes")
 
 TICK_SECONDS = 1.0
+LOOK_SECONDS = 0.05
 HEARTBEAT = timedelta(seconds=5)
 
 Work = Callable[[datetime], object]
@@ -61,6 +67,7 @@ LANES = {
                 "health": health_checks.check_due,
                 "catalogue": catalogue.refresh_if_due,
                 "balance": watch.read_balance_if_due,
+                "health_states": health.note_states_if_due,
             },
         ),
         Lane("deliveries", {"heartbeat": heartbeat.send_if_due}),
@@ -90,7 +97,8 @@ class LaneThreads:
                 if name in self._busy or self._stopping.is_set():
                     continue
                 self._busy.add(name)
-            self._pools[lane].submit(self._run, name, work)
+                waiting = self._pools[lane].submit(_guarded, name, work)
+            waiting.add_done_callback(partial(self._let_go, name))
 
     def loop(self) -> None:
         """Poke every lane that nobody poked for two ticks, until `stop`; and show that this worker lives."""
@@ -100,35 +108,64 @@ class LaneThreads:
                     self.poke(lane)
             if time.monotonic() - self._beaten_at >= HEARTBEAT.total_seconds():
                 self._beaten_at = time.monotonic()
+                show_liveness()
                 _guarded("heartbeat", lambda now: show_alive("worker", now))
 
     def stop(self) -> None:
-        """Take no new work. What is in hand ends by itself or by its lease."""
-        self._stopping.set()
+        """Take no new work. What is in hand goes on: see `end`."""
+        with self._lock:
+            self._stopping.set()
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
+        executor.close()
         health_checks.close()
 
-    def _run(self, name: str, work: Work) -> None:
-        try:
-            _guarded(name, work)
-        finally:
-            with self._lock:
-                self._busy.discard(name)
+    def end(self, within: timedelta) -> None:
+        """After `stop`: wait for what is in hand. Ends the process where that takes longer, its leases given back."""
+        until = time.monotonic() + within.total_seconds()
+        while self._busy or executor.in_hand():
+            if time.monotonic() > until:
+                log.warning("lanes.cut_off", works=sorted(self._busy), jobs=executor.in_hand())
+                _give_back()
+                os._exit(0)  # Python would wait for the threads, and their calls may take longer than anybody waits for us
+            time.sleep(LOOK_SECONDS)
+        _give_back()  # a work that broke off may have kept its lease
+
+    def _let_go(self, name: str, _: Future[None]) -> None:
+        with self._lock:
+            self._busy.discard(name)
 
 
 def _guarded(name: str, work: Work) -> None:
     """Run one pass. Whatever goes wrong is logged and ends that pass only."""
-    try:
-        close_old_connections()
-        work(timezone.now())
-    except DatabaseError as error:
-        log.warning("lane.database_away", work=name, error=str(error)[:200])
-    except Exception:
-        log.exception("lane.pass_failed", work=name)
-    finally:
-        if not settings.SQLITE:
-            connection.close()
+    with structlog.contextvars.bound_contextvars(work=name):
+        began = time.perf_counter()
+        try:
+            close_old_connections()
+            result = work(timezone.now())
+            _log_pass(result, time.perf_counter() - began)
+        except DatabaseError as error:
+            log.warning("lane.database_away", error=str(error)[:200])
+        except Exception:
+            log.exception("lane.pass_failed")
+        finally:
+            if not settings.SQLITE:
+                connection.close()
+
+
+def _log_pass(result: object, seconds: float) -> None:
+    """A line for a pass that tells what it did; those that only tell that they ran are details."""
+    told = getattr(result, "summary", result)
+    write = log.info if told and not isinstance(told, bool) else log.debug
+    write("lane.pass", result=told, ms=round(seconds * 1000, 1))
+
+
+def _give_back() -> None:
+    """Leases to whoever comes next, and counts to those who ask."""
+    with contextlib.suppress(DatabaseError):
+        now = timezone.now()
+        log.info("lanes.ended", works=periodic.give_back(now), jobs=claims.give_back(now))
+    tally.flush_last()
 
 
 def show_alive(name: str, now: datetime) -> None:

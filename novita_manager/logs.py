@@ -3,7 +3,10 @@
 import logging
 import logging.config
 import re
+import sys
+import threading
 from collections.abc import MutableMapping
+from types import TracebackType
 from typing import Any
 
 import structlog
@@ -28,6 +31,7 @@ _SHARED: list[Processor] = [
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.stdlib.ExtraAdder(allow={"operation"}),  # where plain Python below Django names what it was at
     structlog.processors.StackInfoRenderer(),
     structlog.processors.format_exc_info,
     without_secrets,
@@ -35,7 +39,14 @@ _SHARED: list[Processor] = [
 
 
 def configure(options: dict[str, str]) -> None:
-    """Set up structlog and the standard library's loggers to write one line per entry on standard error."""
+    """Set up structlog and the standard library's loggers to write one line per entry on standard error.
+
+    Warnings of Python go the same way, and in JSON what ends a process or a thread too.
+    """
+    logging.captureWarnings(True)
+    if options["format"] == "json":
+        sys.excepthook = _uncaught
+        threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if options["format"] == "json"
@@ -75,3 +86,10 @@ def configure(options: dict[str, str]) -> None:
             },
         }
     )
+
+
+def _uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    if issubclass(kind, Exception):
+        logging.getLogger("uncaught").critical("process.failed", exc_info=(kind, error or kind(), trace))
+    elif error is not None:
+        sys.__excepthook__(kind, error, trace)

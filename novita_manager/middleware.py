@@ -1,6 +1,5 @@
 """Around every request: its id, its client's address, one log line; and the headers other origins need."""
 
-import ipaddress
 import re
 import time
 import uuid
@@ -11,14 +10,17 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from instances.events import current_request_id
-from novita_manager.environment import Network
+from instances.tally import Counter, Histogram
 from novita_manager.errors import is_for_machines, problem_http_response
+from novita_manager.proxies import see_through_proxies, take_off_prefix
+from novita_manager.routes import route_of
 
 logger = structlog.get_logger(__name__)
 
 Answer = Callable[[HttpRequest], HttpResponse]
 
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _QUIET_PATHS = ("/health", "/metrics", "/static/")
 _CORS_HEADERS = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
@@ -26,6 +28,18 @@ _CORS_HEADERS = {
     "Access-Control-Max-Age": "600",
 }
 _CORS_EXPOSED = "Location, Retry-After, X-Request-ID, Idempotent-Replayed"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+REQUESTS = Counter(
+    name="novita_manager_http_requests",
+    help="Requests answered, by method, route and status.",
+    labels=("method", "route", "status"),
+)
+REQUEST_SECONDS = Histogram(
+    name="novita_manager_http_request_duration_seconds",
+    help="How long answering requests took, by method and route.",
+    labels=("method", "route"),
+    bounds=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
 
 
 class RequestLog:
@@ -41,11 +55,12 @@ class RequestLog:
         token = current_request_id.set(request_id)
         try:
             with structlog.contextvars.bound_contextvars(request_id=request_id):
-                _see_through_proxies(request)
+                see_through_proxies(request)
+                take_off_prefix(request)
                 _accept_trailing_slash(request)
                 response = self._answer(request)
                 response["X-Request-ID"] = request_id
-                _log(request, response, (time.perf_counter() - began) * 1000)
+                _note(request, response, time.perf_counter() - began)
                 return response
         finally:
             current_request_id.reset(token)
@@ -74,46 +89,6 @@ class Cors:
         return response
 
 
-def is_in(address: str, networks: list[Network]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return any((mapped or parsed) in network for network in networks)
-
-
-def came_by_unknown_proxy(request: HttpRequest) -> bool:
-    """Whether a proxy nobody trusts forwarded it, so that its address says nothing about the client."""
-    forwarded = "HTTP_X_FORWARDED_FOR" in request.META or "HTTP_FORWARDED" in request.META
-    return forwarded and not getattr(request, "came_by_trusted_proxy", False)
-
-
-def _see_through_proxies(request: HttpRequest) -> None:
-    """Take the client's address and scheme from the headers of a trusted proxy, and of nobody else.
-
-    The list is read from its end: the first address that no trusted proxy has is the client's.
-    """
-    if not is_in(request.META.get("REMOTE_ADDR", ""), settings.TRUSTED_PROXIES):
-        return
-    request.came_by_trusted_proxy = True  # type: ignore[attr-defined]
-    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
-    client = next((hop for hop in reversed(hops) if not is_in(hop, settings.TRUSTED_PROXIES)), None)
-    if client is not None and _is_address(client):
-        request.META["REMOTE_ADDR"] = client
-    if request.META.get("HTTP_X_FORWARDED_PROTO", "").strip().lower() == "https":
-        request.META["wsgi.url_scheme"] = "https"
-        request.environ["wsgi.url_scheme"] = "https"  # type: ignore[attr-defined]
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _accept_trailing_slash(request: HttpRequest) -> None:
     path = request.path_info
     if is_for_machines(request) and path.endswith("/"):
@@ -121,16 +96,34 @@ def _accept_trailing_slash(request: HttpRequest) -> None:
         request.path = request.path.rstrip("/")
 
 
-def _log(request: HttpRequest, response: HttpResponse, milliseconds: float) -> None:
+def _note(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+    """Count the request and log it in one line; what monitors and pages fetch all the time is logged only where it fails."""
+    route, method = route_of(request), request.method if request.method in _METHODS else "OTHER"
+    REQUESTS.add(method or "OTHER", route, str(response.status_code))
+    REQUEST_SECONDS.observe(method or "OTHER", route, seconds=seconds)
     quiet = request.path_info.startswith(_QUIET_PATHS) and response.status_code < 500
-    match = request.resolver_match
     write = logger.debug if quiet else logger.info
-    write(
-        "http.request",
-        method=request.method,
-        route=match.route if match else "(none)",
-        status=response.status_code,
-        ms=round(milliseconds, 1),
-        key=getattr(request, "api_key_prefix", ""),
-        client=request.META.get("REMOTE_ADDR", ""),
-    )
+    fields = {
+        "method": request.method,
+        "route": route,
+        "status": response.status_code,
+        "ms": round(seconds * 1000, 1),
+        "key": getattr(request, "api_key_prefix", ""),
+        "user": _known_user(request),
+        "client": request.META.get("REMOTE_ADDR", ""),
+        **_named_instance(request),
+    }
+    write("http.request", **{name: value for name, value in fields.items() if value != ""})
+
+
+def _known_user(request: HttpRequest) -> str:
+    """Who is signed in, where a view has asked for that: looking it up for a log line would cost a query."""
+    user = getattr(request, "_cached_user", None)
+    return user.get_username() if user is not None else ""
+
+
+def _named_instance(request: HttpRequest) -> dict[str, str]:
+    """The instance the address names: by our id, or by whatever else the API takes for one."""
+    given = request.resolver_match.kwargs if request.resolver_match else {}
+    named = str(given.get("instance_id") or given.get("ref") or "")[:100]
+    return {"instance_id" if _UUID.fullmatch(named) else "ref": named}

@@ -103,6 +103,17 @@ class ApiKey(models.Model):
         self.last_used_at = now
 
 
+class HealthState(models.Model):
+    """Since when one of the things `/health` looks at is in its state, whichever process saw the change."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    status = models.CharField(max_length=10)
+    since = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.status}"
+
+
 class IdempotencyRecord(models.Model):
     """One request that named an Idempotency-Key: its body's hash and, once it is carried out, its reply."""
 

@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from instances.models import AutomationPause
-from novita_manager.roles import scopes_of
+from instances.scopes import scopes_of
 
 
 def everywhere(request: HttpRequest) -> dict[str, object]:

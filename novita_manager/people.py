@@ -1,21 +1,55 @@
-"""People who are signed in, read with what they may do in the one query that every request makes for them."""
+"""People and groups as values, so that a change of them can be told: what was, and what is. Passwords are in none."""
 
-from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import Permission, User
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from collections.abc import Mapping
+from typing import Any
 
-from novita_manager.roles import PERMISSION_OF
+from django.contrib.auth.models import Group, User
+from django.utils import timezone
 
+from instances.events import Actor, record
 
-class PeopleBackend(ModelBackend):
-    def get_user(self, user_id: int) -> User | None:
-        """An active person, with `may_read`, `may_operate` and so on; None for anybody else."""
-        granted = {f"may_{scope}": Exists(_granting(permission)) for scope, permission in PERMISSION_OF.items()}
-        found = User.objects.annotate(**granted).filter(pk=user_id).first()
-        return found if found is not None and self.user_can_authenticate(found) else None
+Facts = Mapping[str, Any]
 
 
-def _granting(permission: str) -> QuerySet[Permission]:
-    app, _, codename = permission.partition(".")
-    theirs = Q(user=OuterRef("pk")) | Q(group__user=OuterRef("pk"))
-    return Permission.objects.filter(theirs, content_type__app_label=app, codename=codename)
+def facts_of_person(user: User) -> dict[str, Any]:
+    return {
+        "name": user.get_username(),
+        "full_name": user.get_full_name(),
+        "email": user.email,
+        "active": user.is_active,
+        "staff": user.is_staff,
+        "superuser": user.is_superuser,
+        "groups": sorted(user.groups.values_list("name", flat=True)),
+        "password": "set" if user.has_usable_password() else "none",
+    }
+
+
+def facts_of_group(group: Group) -> dict[str, Any]:
+    permissions = group.permissions.values_list("content_type__app_label", "codename")
+    return {"name": group.name, "permissions": sorted(f"{app}.{name}" for app, name in permissions)}
+
+
+def tell_change(kind: str, before: Facts, after: Facts, *, actor: Actor) -> None:
+    """One event of what differs, none where nothing does. `before` is empty of what was made just now."""
+    changed = [name for name in after if name not in before or before[name] != after[name]]
+    if not changed:
+        return
+    record(
+        f"{kind}.{'changed' if before else 'created'}",
+        at=timezone.now(),
+        actor=actor,
+        reason="in the admin",
+        before={name: before[name] for name in changed if name in before},
+        after={"name": after["name"], **{name: after[name] for name in changed}},
+    )
+
+
+def tell_deletion(kind: str, before: Facts, *, actor: Actor) -> None:
+    record(f"{kind}.deleted", at=timezone.now(), actor=actor, reason="in the admin", before=dict(before))
+
+
+def tell_password(user: User, *, actor: Actor) -> None:
+    """That somebody gave a person another password, or took it away."""
+    how = "set" if user.has_usable_password() else "taken away"
+    after = {"name": user.get_username(), "password": how}
+    record("person.password_changed", at=timezone.now(), actor=actor, reason="in the admin", after=after)

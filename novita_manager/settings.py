@@ -1,8 +1,9 @@
 """One settings file; environments differ by variables only. Every variable is listed with its default in README.md."""
 
 import json
+import logging
+import re
 import secrets
-import warnings
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,8 +11,11 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
+from novita_manager.admin_theme import UNFOLD as UNFOLD
 from novita_manager.environment import Environment
 from novita_manager.keyfiles import kept_secret
+from novita_manager.logs import configure
+from novita_manager.public_address import host_of, origin_of, path_prefix
 from novita_manager.redis_address import redis_address
 
 env = Environment()
@@ -29,6 +33,8 @@ LOG_LEVEL = env.choice(
     "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "debug", "info", "warning", "error")
 ).upper()
 LOG_FORMAT = env.choice("LOG_FORMAT", "json" if PRODUCTION else "console", ("json", "console"))
+LOGGING_CONFIG = "novita_manager.logs.configure"
+LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}
 
 NOVITA_API_KEY = env.text("NOVITA_API_KEY")
 # Without a provider key the embedded simulator plays Novita; production never falls back to it.
@@ -84,6 +90,8 @@ DEFAULT_REGION = env.text("DEFAULT_REGION", "CN-HK-01")
 HEALTH_CHECK_INTERVAL = env.duration("HEALTH_CHECK_INTERVAL", "60s", bare="s")
 SETTLE_PERIOD = env.duration("SETTLE_PERIOD", "60s", bare="s")
 JOB_LEASE = env.duration("JOB_LEASE", "60s", bare="s")
+ALIVE_FILE = env.text("ALIVE_FILE")
+STOP_GRACE = env.duration("STOP_GRACE", "20s", bare="s")
 MIN_BALANCE_USD = env.money("MIN_BALANCE_USD", "0")
 
 # --- provider manners -----------------------------------------------------------------------------------------------
@@ -110,8 +118,13 @@ MIGRATION_INTERVAL = env.duration("MIGRATION_INTERVAL_MINUTES", "15", bare="m")
 
 # --- outside --------------------------------------------------------------------------------------------------------
 PUBLIC_URL = env.url("PUBLIC_URL")
+PATH_PREFIX = path_prefix(PUBLIC_URL)
+FORCE_SCRIPT_NAME = PATH_PREFIX or None
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS", subdomains=True)
+if PUBLIC_URL:
+    CSRF_TRUSTED_ORIGINS += [origin_of(PUBLIC_URL)]
+    ALLOWED_HOSTS += [host_of(PUBLIC_URL)]
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
 HEALTH_ALLOWED_NETWORKS = env.networks("HEALTH_ALLOWED_NETWORKS", "127.0.0.0/8,::1/128")
 HEARTBEAT_URL = env.url("HEARTBEAT_URL")
@@ -126,8 +139,11 @@ REDIS_URL = redis_address(
 ) or EMBEDDED.get("redis_url", "")
 REDIS_ENABLE_FALLBACK = env.flag("REDIS_ENABLE_FALLBACK", True)
 
-for _name in env.unknown(("NOVITA_", "AUTO_STOP_", "MIGRATION_")):
-    warnings.warn(f"{_name} is set but no such setting exists: see the table in README.md", RuntimeWarning, stacklevel=1)
+_unknown = env.unknown(("NOVITA_", "AUTO_STOP_", "MIGRATION_"))
+if _unknown:
+    configure(LOGGING)  # as Django does later: this line has the form of all others
+    for _name in _unknown:
+        logging.getLogger(__name__).warning("%s is set but no such setting exists: see the table in README.md", _name)
 
 # --- Django ---------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -218,7 +234,7 @@ if REDIS_URL:
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001", "django_ratelimit.E003"]
 RATELIMIT_FAIL_OPEN = True
 
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "novita_manager.people.PeopleBackend"]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "novita_manager.session_people.PeopleBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -231,8 +247,16 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_VERBOSE = False
-LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "/"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the time that is told is the time that is waited
+AXES_DISABLE_ACCESS_LOG = True  # our own events tell who signed in
+AXES_ENABLE_ADMIN = False  # we show what it keeps in our own way
+AXES_LOCKOUT_CALLABLE = "novita_manager.pages.sign_in.lockout_answer"
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "fleet"
+CSRF_FAILURE_VIEW = "novita_manager.pages.sign_in.stale_form"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PATH_PREFIX or "/"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # in cookies they would leave the path above
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
@@ -241,7 +265,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 if PRODUCTION:
     SECURE_SSL_REDIRECT = urlsplit(PUBLIC_URL).scheme != "http"
-    SECURE_REDIRECT_EXEMPT = [r"^health", r"^metrics$"]
+    # Monitors ask inside, without TLS, with the path of PUBLIC_URL or without it.
+    SECURE_REDIRECT_EXEMPT = [rf"^({re.escape(PATH_PREFIX[1:])}/)?(health(/|$)|metrics$)"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -251,10 +276,9 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
-DATETIME_FORMAT = "Y-m-d H:i:s"
-DATE_FORMAT = "Y-m-d"
+FORMAT_MODULE_PATH = "novita_manager.formats"
 
-STATIC_URL = "/static/"
+STATIC_URL = f"{PATH_PREFIX}/static/"
 STATIC_ROOT = BASE_DIR / "static-collected"
 STATICFILES_DIRS = [BASE_DIR / "novita_manager" / "static"]
 WHITENOISE_USE_FINDERS = not PRODUCTION
@@ -297,6 +321,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVERS": [{"url": PATH_PREFIX}] if PATH_PREFIX else [],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "novita_manager.schema.with_problems",
@@ -304,31 +329,3 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
-
-UNFOLD = {
-    "SITE_TITLE": "novita-manager",
-    "SITE_HEADER": "novita-manager",
-    "SITE_URL": "/",
-    "SHOW_HISTORY": False,  # the timeline of events tells it, with what came by other ways than the admin
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}novita_manager/icon.svg"}],
-    "STYLES": [f"{STATIC_URL}novita_manager/admin.css"],
-    # The blue of the product's own pages, from light to dark.
-    "COLORS": {
-        "primary": {
-            "50": "oklch(97% .013 243)",
-            "100": "oklch(94% .028 243)",
-            "200": "oklch(89% .052 243)",
-            "300": "oklch(82% .084 243)",
-            "400": "oklch(72% .112 243)",
-            "500": "oklch(61% .120 243)",
-            "600": "oklch(51% .110 243)",
-            "700": "oklch(45% .096 243)",
-            "800": "oklch(38% .080 243)",
-            "900": "oklch(32% .064 243)",
-            "950": "oklch(24% .046 243)",
-        }
-    },
-}
-
-LOGGING_CONFIG = "novita_manager.logs.configure"
-LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}

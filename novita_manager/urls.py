@@ -2,8 +2,10 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
 from novita_manager import api, errors, health, schema
+from novita_manager.metrics.page import Metrics
 from novita_manager.pages import (
     acts,
     automation,
@@ -15,6 +17,7 @@ from novita_manager.pages import (
     instance_settings,
     many,
     rehearsals,
+    sign_in,
     verb_forms,
 )
 
@@ -42,6 +45,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("create", creation.page, name="create"),
     path("create/preview", creation.preview, name="create-preview"),
     path("fleet/<uuid:instance_id>/<slug:verb>", acts.act, name="fleet-act"),
+    path("sign-in", sign_in.sign_in, name="sign-in"),
+    path("sign-out", sign_in.sign_out, name="sign-out"),
+    path("password", sign_in.password, name="password"),
+    # One way in and out for the pages and the admin.
+    path("admin/login/", sign_in.admin_door),
+    path("admin/logout/", sign_in.sign_out),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="password")),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api.urlpatterns)),
     path("api/schema", schema.Schema.as_view(), name="schema"),
@@ -49,6 +59,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("health", health.Health.as_view(), name="health"),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
+    path("metrics", Metrics.as_view(), name="metrics"),
 ]
 
 handler400 = errors.bad_request

@@ -18,6 +18,7 @@ from tests.processes.postgres import Postgres
 LEFT_OUT = Path("var/tests-left-out.txt")
 # Names, and beginnings of names, that the settings read.
 OURS = (
+    "ALIVE_FILE",
     "ALLOWED_HOSTS",
     "AUTO_STOP_",
     "BOOTSTRAP_",
@@ -45,6 +46,7 @@ OURS = (
     "REDIS_",
     "SECRET_KEY",
     "SETTLE_PERIOD",
+    "STOP_GRACE",
     "TRUSTED_PROXIES",
     "UPSTASH_",
     "WEBHOOK_",

@@ -1,12 +1,13 @@
 """Every model in the admin. What was observed or computed is to look at; verbs go through operations like everybody's."""
 
-from instances.admin.account import AutomationPauseAdmin, PeriodicWorkAdmin, ProviderAccountAdmin
+from instances.admin.account import PeriodicWorkAdmin, ProviderAccountAdmin
 from instances.admin.alarm import AlarmAdmin
 from instances.admin.catalogue import ClusterAdmin, NetworkStorageAdmin, OfferAdmin, TemplateAdmin
 from instances.admin.event import EventAdmin
 from instances.admin.instance import InstanceAdmin
 from instances.admin.job import JobAdmin
 from instances.admin.machine import MachineAdmin
+from instances.admin.pause import AutomationPauseAdmin
 
 __all__ = [
     "AlarmAdmin",

@@ -1,19 +1,14 @@
-"""The account, the pause of automation and what processes share towards Novita: to look at."""
+"""The account and what processes share towards Novita: to look at."""
 
 from django.contrib import admin
 
 from instances.admin.looking import LookOnlyAdmin
-from instances.models import AutomationPause, PeriodicWork, ProviderAccount, ProviderBreaker, ProviderPace, RunningInterval
+from instances.models import PeriodicWork, ProviderAccount, ProviderBreaker, ProviderPace, RunningInterval
 
 
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(LookOnlyAdmin):
     list_display = ["name", "balance_usd", "balance_read_at", "complete_list_at", "list_total", "frozen_since"]
-
-
-@admin.register(AutomationPause)
-class AutomationPauseAdmin(LookOnlyAdmin):
-    list_display = ["__str__", "paused_until", "reason", "actor_kind", "actor_name"]
 
 
 @admin.register(PeriodicWork)

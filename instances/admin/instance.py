@@ -1,45 +1,35 @@
-from functools import partial
+from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
-from unfold.decorators import display
 
 from instances import operations
 from instances.admin.event import timeline
+from instances.admin.instance_filters import FILTERS
 from instances.admin.instance_form import InstanceForm
 from instances.admin.job import JobInline
-from instances.admin.looking import actor_of, ask_each, link_to
+from instances.admin.looking import ActingAdmin, actor_of, badge, in_one_line, link_to, name_of, two_lines
 from instances.admin.machine import MachineInline, price_of
-from instances.lifecycle import BILLED
+from instances.admin.verb_page import AT_ONCE, ask_verb, verbs_for
+from instances.lifecycle import Phase, Wanted
 from instances.models import Instance
 from instances.models.instance import InstanceQuerySet
 from instances.operations import OperationRefused
 from instances.operations.settings import SETTINGS
-from instances.person_verbs import VERBS, offered
+from instances.person_verbs import VERBS
+from instances.scopes import may, scope_of_verb
 from instances.story import who
-from instances.words import clock, relative, usd, usd_per_hour
+from instances.tones import tone_of_phase
+from instances.words import clock, relative, usd
 
-PHASE_LABELS = {
-    "ready": "success",
-    "failed": "danger",
-    "gone": "danger",
-    "unhealthy": "danger",
-    "unknown": "warning",
-    "reclaiming": "warning",
-    **dict.fromkeys(("requested", "creating", "pulling", "starting", "checking"), "info"),
-    **dict.fromkeys(("stopping", "restarting", "migrating", "deleting"), "info"),
-}
-_SHOWN = ["shown_phase", "phase_reason", "next_text", "wish", "region", "machine_link", "price", "cost", "observed"]
+_SHOWN = ["next_text", "wish", "what_and_where", "machine_link", "money", "used", "observed"]
 _ASKED_FOR = [
     *["product_name", "product_id", "gpu_num", "rootfs_size_gb", "regions", "billing_mode", "network_storages"],
     *["template_id", "image_url", "ports", "command", "entrypoint", "tools", "min_cuda_version", "wait_for_capacity"],
@@ -50,36 +40,41 @@ _LIFE = [
 ]
 
 
-class LivingFilter(admin.SimpleListFilter):
-    title = "life"
-    parameter_name = "life"
+# Phases that need no word about the wish behind them.
+_ON_THE_WAY_TO = {
+    Wanted.RUNNING: frozenset(Phase) - {Phase.STOPPING, Phase.STOPPED, Phase.DELETING, Phase.DELETED},
+    Wanted.STOPPED: frozenset({Phase.STOPPING, Phase.STOPPED}),
+    Wanted.DELETED: frozenset({Phase.DELETING, Phase.DELETED}),
+}
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("living", "living"), ("ended", "ended")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Instance]) -> QuerySet[Instance]:
-        return queryset if self.value() is None else queryset.filter(ended_at__isnull=self.value() == "living")
+Action = Callable[["InstanceAdmin", HttpRequest, QuerySet[Instance]], HttpResponse | None]
+
+
+def _verb(name: str) -> Action:
+    """The action of a verb: it needs the scope that everybody needs for it, and asks before it acts."""
+    label = VERBS[name].label if name == AT_ONCE else f"{VERBS[name].label}…"
+
+    def ask(model_admin: "InstanceAdmin", request: HttpRequest, instances: QuerySet[Instance]) -> HttpResponse | None:
+        return ask_verb(model_admin, request, name, instances)
+
+    ask.__name__ = name.replace("-", "_")
+    action: Action = admin.action(description=label, permissions=[scope_of_verb(name)])(ask)
+    return action
 
 
 @admin.register(Instance)
-class InstanceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
+class InstanceAdmin(ActingAdmin):
     form = InstanceForm
-    list_display = [
-        *["title", "shown_phase", "region", "product", "price", "cost", "wanted", "owner", "next_short", "care"],
-    ]
-    list_filter = [LivingFilter, "phase", "managed", "billing_mode", "protected", "wanted", "owner"]
-    list_fullwidth = True
-    list_per_page = 50
-    show_full_result_count = False
+    list_display = ["title", "shown_phase_and_wish", "what_and_where", "money", "used", "next_and_why"]
+    list_filter = FILTERS
     search_fields = ["name", "owner", "machine__novita_id", "machine__region", "product_name", "id"]
-    date_hierarchy = "created_at"
-    actions = ["start", "stop", "restart", "keep_awake", "adopt", "release", "delete"]
+    actions = ["start", "stop", "restart", "keep_awake", "migrate", "adopt", "release", "delete"]
     inlines = [MachineInline, JobInline]
     change_form_outer_before_template = "admin/instances/verbs.html"
     fieldsets = [
-        (None, {"fields": _SHOWN}),
-        ("Settings", {"classes": ["tab"], "fields": [*SETTINGS, "reason"]}),
         ("Story", {"classes": ["tab"], "fields": ["story"]}),
+        ("Settings", {"classes": ["tab"], "fields": [*SETTINGS, "reason"]}),
         ("Asked for", {"classes": ["tab"], "fields": _ASKED_FOR}),
         ("Life", {"classes": ["tab"], "fields": _LIFE}),
     ]
@@ -87,16 +82,12 @@ class InstanceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A row is never deleted here: `delete` is a verb, and its story stays."""
-        return False
-
     def get_queryset(self, request: HttpRequest) -> InstanceQuerySet:
         instances: InstanceQuerySet = super().get_queryset(request).for_display()
         return instances.defer("envs", "machine__connection")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Instance | None = None) -> list[str]:
-        observed = [*_SHOWN, "story", *_ASKED_FOR, *_LIFE]
+        observed = ["story", *_ASKED_FOR, *_LIFE]
         return observed if _may_be_set(obj) else [*observed, *SETTINGS]
 
     def get_fieldsets(self, request: HttpRequest, obj: Instance | None = None) -> Any:
@@ -109,29 +100,53 @@ class InstanceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
     # What is shown.
 
     @admin.display(description="instance", ordering="name")
-    def title(self, instance: Instance) -> str:
-        novita_id = (instance.machine.novita_id if instance.machine else None) or str(instance.pk)
-        return instance.name or f"(no name, {novita_id})"
+    def title(self, instance: Instance) -> SafeString:
+        name = format_html("<bdi>{}</bdi>", name_of(instance))
+        care = "" if instance.managed else "not managed"
+        if instance.protected:
+            care = "protected"
+        tags = format_html('<span class="tag">{}</span> ', care) if care else ""
+        return two_lines(name, format_html("{}<bdi>{}</bdi>", tags, instance.owner))
 
-    @admin.display(description="care", ordering="managed")
-    def care(self, instance: Instance) -> str:
-        if not instance.managed:
-            return "not managed"
-        return "protected" if instance.protected else "managed"
+    @admin.display(description="phase", ordering="phase")
+    def shown_phase(self, instance: Instance) -> SafeString:
+        return badge(instance.phase, tone_of_phase(instance.phase))
 
-    @display(description="phase", ordering="phase", label=PHASE_LABELS)  # type: ignore[untyped-decorator]
-    def shown_phase(self, instance: Instance) -> str:
-        return instance.phase
+    @admin.display(description="phase", ordering="phase")
+    def shown_phase_and_wish(self, instance: Instance) -> SafeString:
+        differs = instance.wanted and instance.phase not in _ON_THE_WAY_TO[Wanted(instance.wanted)]
+        return two_lines(self.shown_phase(instance), in_one_line(f"wanted {instance.wanted}") if differs else "")
+
+    @admin.display(description="what and where", ordering="product_name")
+    def what_and_where(self, instance: Instance) -> SafeString:
+        machine = instance.machine
+        billing = (machine.billing_mode if machine else "") or instance.billing_mode
+        where = f"{self.region(instance)} \u00b7 {billing.replace('_', '-')}"
+        return two_lines(in_one_line(self.product(instance)), where)
+
+    @admin.display(description="cost", ordering="machine__price_usd_per_hour")
+    def money(self, instance: Instance) -> SafeString:
+        price = self.price(instance)
+        return two_lines(self.cost(instance), "no price yet" if price == "-" else f"{price}/h")
+
+    @admin.display(description="last used", ordering="last_used_at")
+    def used(self, instance: Instance) -> SafeString | str:
+        return in_one_line(relative(instance.last_used_at, timezone.now())) if instance.last_used_at else "never"
+
+    @admin.display(description="next")
+    def next_and_why(self, instance: Instance) -> SafeString | str:
+        action = instance.next_action
+        return "-" if action is None else two_lines(self.next_short(instance), action.get("why", ""))
 
     @admin.display(description="region", ordering="machine__region")
-    def region(self, instance: Instance) -> SafeString:
+    def region(self, instance: Instance) -> str:
         region = (instance.machine.region if instance.machine else "") or ", ".join(map(str, instance.regions))
-        return _in_one_line(region or "-")
+        return region or "no region yet"
 
     @admin.display(description="product", ordering="product_name")
-    def product(self, instance: Instance) -> SafeString:
+    def product(self, instance: Instance) -> str:
         name = (instance.machine.product_name if instance.machine else "") or instance.product_name or instance.product_id
-        return _in_one_line(f"{instance.gpu_num} \u00d7 {name}" if instance.gpu_num > 1 else name)
+        return f"{instance.gpu_num} \u00d7 {name}" if instance.gpu_num > 1 else name
 
     @admin.display(description="$/h", ordering="machine__price_usd_per_hour")
     def price(self, instance: Instance) -> str:
@@ -154,7 +169,7 @@ class InstanceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
             return "-"
         at = parse_datetime(str(action.get("at") or ""))
         what = str(action.get("what", "")).replace("_", " ")
-        return _in_one_line(f"{what} {relative(max(at, now), now)}" if at else what)
+        return in_one_line(f"{what} {relative(max(at, now), now)}" if at else what)
 
     @admin.display(description="next")
     def next_text(self, instance: Instance) -> SafeString | str:
@@ -192,6 +207,8 @@ class InstanceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
         instance = self.get_object(request, object_id)
         context = {
             "verb_choices": self._verb_choices(request, instance),
+            "facts": self._facts(instance),
+            "phase": self.shown_phase(instance) if instance else "",
             "verbs_address": reverse("admin:instances_instance_changelist"),
             **(extra_context or {}),
         }
@@ -202,83 +219,33 @@ class InstanceAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
             return HttpResponseRedirect(request.path)
         return response
 
-    def _verb_choices(self, request: HttpRequest, instance: Instance | None) -> list[tuple[str, str]]:
-        if instance is None or not self.has_change_permission(request, instance):
+    def _facts(self, instance: Instance | None) -> list[tuple[str, object]]:
+        """What its page says first, by the names of the columns of the list."""
+        if instance is None:
             return []
-        return [(name.replace("-", "_"), VERBS[name].label) for name in offered(instance)]
+        shown = [getattr(self, name) for name in _SHOWN]
+        return [(one.short_description, one(instance)) for one in shown]
+
+    def _verb_choices(self, request: HttpRequest, instance: Instance | None) -> list[tuple[str, str]]:
+        if instance is None:
+            return []
+        return [
+            (name.replace("-", "_"), VERBS[name].label)
+            for name in verbs_for(instance)
+            if may(request.user, scope_of_verb(name))
+        ]
 
     # What is asked for.
 
-    @admin.action(description="Start", permissions=["change"])
-    def start(self, request: HttpRequest, instances: QuerySet[Instance]) -> HttpResponse | None:
-        return self._ask("start", request, instances)
-
-    @admin.action(description="Stop", permissions=["change"])
-    def stop(self, request: HttpRequest, instances: QuerySet[Instance]) -> HttpResponse | None:
-        return self._ask("stop", request, instances)
-
-    @admin.action(description="Restart", permissions=["change"])
-    def restart(self, request: HttpRequest, instances: QuerySet[Instance]) -> HttpResponse | None:
-        return self._ask("restart", request, instances)
-
-    @admin.action(description="Keep awake", permissions=["change"])
-    def keep_awake(self, request: HttpRequest, instances: QuerySet[Instance]) -> HttpResponse | None:
-        return self._ask("keep-awake", request, instances)
-
-    @admin.action(description="Adopt", permissions=["change"])
-    def adopt(self, request: HttpRequest, instances: QuerySet[Instance]) -> HttpResponse | None:
-        return self._ask("adopt", request, instances)
-
-    @admin.action(description="Release", permissions=["change"])
-    def release(self, request: HttpRequest, instances: QuerySet[Instance]) -> HttpResponse | None:
-        return self._ask("release", request, instances)
-
-    @admin.action(description="Delete for good…", permissions=["change"])
-    def delete(self, request: HttpRequest, instances: QuerySet[Instance]) -> HttpResponse | None:
-        """First a page that names what it costs and what is lost."""
-        if request.POST.get("confirmed") == "yes":
-            return self._ask("delete", request, instances)
-        chosen = list(instances)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.model._meta,
-            "title": f"Delete {len(chosen)} for good?" if len(chosen) != 1 else f"Delete {chosen[0]} for good?",
-            "consequence": "They end at Novita with everything on their local disks; billing ends when Novita shows them "
-            "gone. This cannot be taken back. Network storages stay.",
-            "lines": list(map(_what_a_delete_ends, chosen)),
-            "selected": [one.pk for one in chosen],
-            "action": "delete",
-            "confirm": "Yes, delete for good",
-            "back": reverse("admin:instances_instance_changelist"),
-        }
-        return TemplateResponse(request, "admin/ask.html", context)
-
-    def _ask(self, name: str, request: HttpRequest, instances: QuerySet[Instance]) -> HttpResponse | None:
-        verb = VERBS[name]
-        ask = partial(verb.ask, actor=actor_of(request), reason="asked for in the admin", now=timezone.now())
-        chosen = list(instances)
-        ask_each(request, chosen, lambda one: ask(one.pk), verb.asked)
-        if request.POST.get("back") == "object" and len(chosen) == 1:
-            return HttpResponseRedirect(_address(chosen[0].pk))
-        return None
-
-
-def _in_one_line(text: str) -> SafeString:
-    return format_html('<span class="whitespace-nowrap">{}</span>', text)
-
-
-def _address(instance_id: UUID) -> str:
-    return reverse("admin:instances_instance_change", args=[instance_id])
+    start = _verb("start")
+    stop = _verb("stop")
+    restart = _verb("restart")
+    keep_awake = _verb("keep-awake")
+    migrate = _verb("migrate")
+    adopt = _verb("adopt")
+    release = _verb("release")
+    delete = _verb("delete")
 
 
 def _may_be_set(instance: Instance | None) -> bool:
     return instance is not None and instance.managed and not instance.has_ended
-
-
-def _what_a_delete_ends(instance: Instance) -> str:
-    machine, now = instance.machine, timezone.now()
-    billed = machine is not None and instance.observed in BILLED
-    price = usd_per_hour(machine.price_usd_per_hour) if machine else ""
-    rate = f"billed {price} per hour now" if billed and price else "not billed for its GPU now"
-    data = "its local data is PRECIOUS" if instance.local_data == "precious" else "its local data is disposable"
-    return f"{instance}: {instance.phase}, {rate}, {usd(instance.cost_usd(now))} so far; {data}"

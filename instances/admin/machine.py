@@ -1,12 +1,11 @@
-from datetime import datetime
-
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import AllValuesCheckboxFilter
 
-from instances.admin.looking import LookOnlyAdmin, LookOnlyInline, link_to
+from instances.admin.looking import LookOnlyAdmin, LookOnlyInline, in_one_line, link_to, moment, two_lines
 from instances.models import Machine, RunningInterval
 from instances.words import usd, usd_per_hour
 
@@ -35,8 +34,13 @@ class MachineInline(LookOnlyInline):
 
 @admin.register(Machine)
 class MachineAdmin(LookOnlyAdmin):
-    list_display = ["title", "instance_link", "status", "region", "product_name", "price", "cost", "seen_at", "absent_at"]
-    list_filter = ["status", "region", "billing_mode", "spot_status"]
+    list_display = ["title", "instance_link", "shown_status", "what_and_where", "money", "seen_at", "absent"]
+    list_filter = [
+        ("status", AllValuesCheckboxFilter),
+        ("region", AllValuesCheckboxFilter),
+        ("billing_mode", AllValuesCheckboxFilter),
+        ("spot_status", AllValuesCheckboxFilter),
+    ]
     list_select_related = ["instance"]
     search_fields = ["novita_id", "correlation_id", "provider_name", "instance__name"]
     ordering = ["-id"]
@@ -55,14 +59,24 @@ class MachineAdmin(LookOnlyAdmin):
     def instance_link(self, machine: Machine) -> SafeString | str:
         return link_to(machine.instance)
 
-    @admin.display(description="$/h", ordering="price_usd_per_hour")
-    def price(self, machine: Machine) -> str:
-        return price_of(machine)
+    @admin.display(description="status", ordering="status")
+    def shown_status(self, machine: Machine) -> SafeString | str:
+        return two_lines(machine.status or "-", machine.status_error)
 
-    @admin.display(description="cost so far")
-    def cost(self, machine: Machine) -> str:
-        return usd(machine.cost_usd(timezone.now()))
+    @admin.display(description="what and where", ordering="product_name")
+    def what_and_where(self, machine: Machine) -> SafeString:
+        billing = machine.billing_mode.replace("_", "-")
+        return two_lines(in_one_line(machine.product_name or "-"), f"{machine.region} {billing}".strip())
 
-    @admin.display(description="last read of its own", ordering="observed_at")
-    def seen_at(self, machine: Machine) -> datetime | None:
-        return machine.observed_at
+    @admin.display(description="cost", ordering="price_usd_per_hour")
+    def money(self, machine: Machine) -> SafeString:
+        price = price_of(machine)
+        return two_lines(usd(machine.cost_usd(timezone.now())), "no price yet" if price == "-" else f"{price}/h")
+
+    @admin.display(description="last read of its own (UTC)", ordering="observed_at")
+    def seen_at(self, machine: Machine) -> SafeString | str:
+        return moment(machine.observed_at)
+
+    @admin.display(description="absent since", ordering="absent_at")
+    def absent(self, machine: Machine) -> SafeString | str:
+        return moment(machine.absent_at)

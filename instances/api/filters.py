@@ -79,8 +79,7 @@ class InstanceFilter(django_filters.FilterSet):  # type: ignore[misc]
     def billed_as(self, rows: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
         """As it is shown: what Novita told, and what was asked for only as long as it told nothing."""
         untold = Q(machine=None) | Q(machine__billing_mode="")
-        fitting: QuerySet[Any] = rows.filter(Q(machine__billing_mode=value) | (untold & Q(billing_mode=value)))
-        return fitting
+        return rows.filter(Q(machine__billing_mode=value) | (untold & Q(billing_mode=value)))
 
     def by_label(self, rows: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
         name, _, text = value.partition(":")
@@ -88,7 +87,8 @@ class InstanceFilter(django_filters.FilterSet):  # type: ignore[misc]
 
     def by_text(self, rows: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
         written = json.dumps(value)[1:-1]  # SQLite keeps letters beyond ASCII as JSON escapes them
-        return rows.alias(labels_text=Cast("labels", TextField())).filter(
+        told: QuerySet[Any] = rows.alias(labels_text=Cast("labels", TextField()))
+        return told.filter(
             Q(name__icontains=value)
             | Q(labels_text__icontains=value)
             | Q(labels_text__icontains=written)

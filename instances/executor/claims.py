@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from instances.lifecycle import OPEN_STATES, JobState, Verb
 from instances.models import Job
-from instances.periodic import process_name
+from instances.periodic import our_leases, process_name
 
 # A lease outlives both time-outs of its call by ten seconds, and a write held up for five is not sent any more.
 _SPARE = timedelta(seconds=5)
@@ -56,6 +56,15 @@ def claim(job_id: UUID, now: datetime) -> Job | None:
 def lease() -> dict[str, Any]:
     """A whole lease from now on: what a call gets, so that nobody takes the job over while it may still be under way."""
     return {"lease_until": timezone.now() + settings.JOB_LEASE}
+
+
+def give_back(now: datetime) -> int:
+    """At the end of this process: let others take up at once the jobs it holds. How many.
+
+    One whose call is under way keeps its lease, which outlives the call: nobody may judge it before.
+    """
+    ours = Job.objects.filter(lease_owner__startswith=our_leases(), lease_until__gt=now, state__in=OPEN_STATES)
+    return ours.exclude(state=JobState.SENT).update(lease_until=None)
 
 
 def store(job: Job, **changes: Any) -> bool:

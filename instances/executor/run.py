@@ -1,9 +1,11 @@
 """The jobs lane: take what is due and carry it out, several at a time, none waiting for another."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -37,6 +39,7 @@ LOUD_ATTEMPTS = 3  # a stop or delete that Novita does not take so often is alar
 _pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="jobs")
 _in_hand: set[UUID] = set()
 _in_hand_lock = threading.Lock()
+_closing = threading.Event()
 
 
 def run_due(now: datetime) -> int:
@@ -44,12 +47,33 @@ def run_due(now: datetime) -> int:
     handed = 0
     for job_id in due_jobs(now, BATCH):
         with _in_hand_lock:
+            if _closing.is_set():
+                return handed
             if job_id in _in_hand or len(_in_hand) >= BATCH:
                 continue
             _in_hand.add(job_id)
-        _pool.submit(_in_thread, job_id)
+            waiting = _pool.submit(_in_thread, job_id)
+        waiting.add_done_callback(partial(_let_go, job_id))
         handed += 1
     return handed
+
+
+def close() -> None:
+    """Take nothing up any more. Steps under way go on to their end; what only waits for a thread is dropped unclaimed."""
+    with _in_hand_lock:
+        _closing.set()
+    _pool.shutdown(wait=False, cancel_futures=True)
+
+
+def in_hand() -> int:
+    """How many jobs have a thread, or wait for one."""
+    with _in_hand_lock:
+        return len(_in_hand)
+
+
+def _let_go(job_id: UUID, _: Future[None]) -> None:
+    with _in_hand_lock:
+        _in_hand.discard(job_id)
 
 
 def _in_thread(job_id: UUID) -> None:
@@ -58,8 +82,6 @@ def _in_thread(job_id: UUID) -> None:
     except Exception:
         log.exception("job.pass_failed", job_id=str(job_id))
     finally:
-        with _in_hand_lock:
-            _in_hand.discard(job_id)
         close_old_connections()
         if not settings.SQLITE:
             connection.close()
@@ -72,14 +94,22 @@ def carry_out(job_id: UUID, *, client: Novita | None = None) -> Step | None:
         return None
     client = client or novita()
     instance = Instance.objects.select_related("machine").get(pk=job.instance_id)
-    step = next_step(facts_of(job, instance, now=timezone.now()))
-    if step.act is Act.READ:
-        step = _read(job, instance, client)
     with structlog.contextvars.bound_contextvars(
         job_id=str(job.pk), instance_id=str(instance.pk), request_id=job.request_id
     ):
+        began = time.perf_counter()
+        step = next_step(facts_of(job, instance, now=timezone.now()))
+        if step.act is Act.READ:
+            step = _read(job, instance, client)
         _take(step, job, instance, client)
+        _log_step(job, step, time.perf_counter() - began)
     return step
+
+
+def _log_step(job: Job, step: Step, seconds: float) -> None:
+    """One line per step; that it goes on waiting is told only to who wants every detail."""
+    write = log.debug if step.act is Act.WAIT else log.info
+    write("job.step", verb=job.verb, act=step.act.value, state=job.state, reason=step.reason, ms=round(seconds * 1000, 1))
 
 
 def _take(step: Step, job: Job, instance: Instance, client: Novita) -> None:

@@ -11,6 +11,7 @@ from instances.models.event import Event
 from instances.models.instance import Instance
 from instances.models.job import Job
 from instances.models.machine import Machine, RunningInterval
+from instances.models.tally import Tally
 
 __all__ = [
     "Alarm",
@@ -27,5 +28,6 @@ __all__ = [
     "ProviderBreaker",
     "ProviderPace",
     "RunningInterval",
+    "Tally",
     "Template",
 ]

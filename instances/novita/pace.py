@@ -81,6 +81,12 @@ def take_token(state: PaceState, rank: Rank, now: float, per_minute: float) -> t
     return (spent, 0.0) if wait < 1e-6 else (state, wait)
 
 
+def tokens_left(state: PaceState, now: float, per_minute: float) -> tuple[float, float]:
+    """How many requests may go at once, and how many of them may be lists. Below 0: so many are owed."""
+    state = _refilled(state, now, per_minute)
+    return state.tokens, min(state.tokens, state.list_tokens)
+
+
 def slowed(state: PaceState, until: float, now: float, per_minute: float) -> PaceState:
     """The state after a 429: no burst left, and slow until then, at most a minute from now."""
     state = _refilled(state, now, per_minute)

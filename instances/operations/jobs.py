@@ -6,14 +6,22 @@ The caller holds the instance's row lock in its transaction.
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
+
 from instances.alarms import clear_alarm
 from instances.events import Actor, current_request_id, record
 from instances.lifecycle import WISH_VERBS, JobState, Observed, Verb, Wanted, next_verb, wish_shown_by
 from instances.models import Instance, Job
 from instances.phases import current_job
+from instances.tally import Counter
 
 # How long a start refused for capacity is tried again when it was asked for.
 START_PATIENCE = timedelta(minutes=15)
+FINISHED = Counter(
+    name="novita_manager_jobs_finished",
+    help="Jobs that ended, by verb and by how.",
+    labels=("verb", "outcome"),
+)
 
 
 def open_job(
@@ -80,6 +88,7 @@ def end_job(
         reason=reason,
         after={"error": error_code} if error_code else None,
     )
+    transaction.on_commit(lambda: FINISHED.add(str(job.verb), str(state)))
 
 
 def supersede(instance: Instance, *, now: datetime, actor: Actor, reason: str) -> Job | None:

@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from novita_manager.models import ApiKey
+from novita_manager.roles import make_role_groups
 
 ADMIN_NAME = "admin"
 KEY_NAME = "bootstrap"
@@ -23,12 +24,13 @@ class FirstAccess:
 
 
 def open_first_access(*, password: str, api_key: str) -> FirstAccess:
-    """Make the user `admin` unless there is an administrator, and a key that may do all unless there was one.
+    """Make the groups of the roles; the user `admin` and a key that may do all, unless there were such.
 
     `password` and `api_key` are used where given. A given key that is unknown is added, so that it works from now on; one
     that was revoked stays revoked.
     """
     with transaction.atomic():
+        make_role_groups()
         admin_made = not User.objects.filter(is_superuser=True).exists()
         made_password = "" if password else secrets.token_urlsafe(15)
         if admin_made:

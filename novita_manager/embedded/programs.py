@@ -13,6 +13,7 @@ LOOPBACK = "127.0.0.1"
 CELERY_APP = "novita_manager.celery:app"
 # Celery warns at length; messages here carry no code, and whoever starts this as root knows it.
 QUIET_ABOUT_ROOT = "ignore:You're running the worker with superuser privileges"
+WEB_SERVER = "python:novita_manager.web_server"
 LANES = "jobs,observe,checks,deliveries"
 
 
@@ -45,6 +46,7 @@ def environment(shape: Shape) -> Mapping[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), QUIET_ABOUT_ROOT))),
         "DJANGO_SETTINGS_MODULE": "novita_manager.settings",
+        "STOP_GRACE": "6s",  # below the `stop_seconds` of a Program
     }
     if shape.broker_binary:
         given["REDIS_URL"] = shape.redis_url
@@ -94,14 +96,12 @@ def web(shape: Shape) -> Program:
     """One process with threads: SQLite has one writer at a time, and the counters in local memory stay exact."""
     options = {
         "--bind": f"{shape.host}:{shape.port}",
-        "--worker-class": "gthread",
         "--workers": "1",
-        "--threads": "8",
         "--graceful-timeout": "5",
         "--log-level": "warning",
     }
     words = tuple(word for option in options.items() for word in option)
-    command = (sys.executable, "-m", "gunicorn", *words, "--no-control-socket", "novita_manager.wsgi:application")
+    command = (sys.executable, "-m", "gunicorn", "--config", WEB_SERVER, *words, "novita_manager.wsgi:application")
     return Program(name="web", command=command, environment=environment(shape))
 
 

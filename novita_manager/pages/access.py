@@ -14,7 +14,7 @@ from django.utils.http import parse_etags, url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 
 from instances.events import Actor
-from novita_manager.roles import may
+from instances.scopes import may
 
 View = Callable[..., HttpResponse]
 

@@ -13,10 +13,10 @@ from django.views.decorators.http import require_http_methods
 from instances.models import Instance
 from instances.operations import OperationRefused
 from instances.person_verbs import VERBS, PersonVerb
+from instances.scopes import may, scope_of_verb
+from instances.stakes import stakes_of
 from instances.verb_words import consequence
 from novita_manager.pages.access import actor_of, asked_from, needs, way_back
-from novita_manager.pages.verb_panel import stakes_of
-from novita_manager.roles import may, scope_of_verb
 
 LONGEST_REASON = 500
 

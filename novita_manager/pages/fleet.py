@@ -12,12 +12,12 @@ from django.views.decorators.http import require_GET
 from instances.lifecycle import Phase
 from instances.models import Alarm, ProviderAccount
 from instances.models.instance import BillingMode
+from instances.scopes import may
 from novita_manager.pages.access import changed_part, etag_of, needs
 from novita_manager.pages.fleet_cards import read_cards
 from novita_manager.pages.fleet_query import SHOWS, query_of
 from novita_manager.pages.fleet_snapshot import notices, read_fleet
 from novita_manager.pages.fleet_version import fleet_version
-from novita_manager.roles import may
 
 
 @require_GET

@@ -10,27 +10,18 @@ from uuid import UUID
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery, Sum
 from django.utils.dateparse import parse_datetime
 
-from instances.lifecycle import BILLED, Observed, Phase
+from instances.lifecycle import BILLED, Observed
 from instances.models import Alarm, Instance, Job, Machine, ProviderAccount
 from instances.models.instance import InstanceQuerySet
 from instances.models.machine import interval_usd
 from instances.observation import effective_observed_at
 from instances.person_verbs import offered
+from instances.tones import tone_of_phase
 from instances.words import usd, usd_per_hour
 from novita_manager.pages.fleet_query import PAGE_ROWS, FleetQuery, chosen_rows
 
 MOST_ALARMS = 50
 
-TONES = {
-    Phase.READY: "good",
-    Phase.STOPPED: "still",
-    Phase.DELETED: "still",
-    Phase.GONE: "bad",
-    Phase.FAILED: "bad",
-    Phase.UNHEALTHY: "bad",
-    Phase.RECLAIMING: "warn",
-    Phase.UNKNOWN: "warn",
-}
 _NEXT_WORDS = {"would_stop": "auto-stop would stop it", "save_image": "save image"}
 
 
@@ -179,7 +170,7 @@ def _row(instance: Instance, account: ProviderAccount | None, now: datetime) -> 
         protected=instance.protected,
         ended=instance.has_ended,
         phase=instance.phase,
-        tone=TONES.get(Phase(instance.phase), "moving"),
+        tone=tone_of_phase(instance.phase),
         reason=instance.phase_reason,
         since=instance.phase_since,
         reclaim_at=machine.reclaim_at if machine and _is_to_be_reclaimed(machine) else None,

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from instances.api.live_reads import LOG_SOURCES
 from instances.models import Instance
+from instances.scopes import scopes_of
 from novita_manager.pages.access import changed_part, etag_of, needs
 from novita_manager.pages.charts import SPANS, cost_chart_of
 from novita_manager.pages.connection import TAILS
@@ -17,7 +18,6 @@ from novita_manager.pages.instance_story import InstanceStory, read_story
 from novita_manager.pages.parts import instance_or_404
 from novita_manager.pages.story_lines import story_page
 from novita_manager.pages.verb_panel import ALL_VERBS
-from novita_manager.roles import scopes_of
 
 
 @require_GET

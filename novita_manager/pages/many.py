@@ -19,10 +19,10 @@ from instances.bulk import Asked, ask_one, stands
 from instances.lifecycle import BILLED, OPEN_STATES, Observed, Wanted
 from instances.models import Instance, Job
 from instances.person_verbs import VERBS, PersonVerb
+from instances.scopes import may, scope_of_verb
 from instances.words import usd_per_hour
 from novita_manager.pages.access import actor_of, asked_from, needs, way_back
 from novita_manager.pages.acts import reason_of
-from novita_manager.roles import may, scope_of_verb
 
 MOST = 5000  # as many as fit into one form, see DATA_UPLOAD_MAX_NUMBER_FIELDS
 _AT_ONCE = 25  # asked for in one transaction: a disk is waited for once

@@ -17,12 +17,12 @@ from instances.api import requests
 from instances.models import Instance, Job
 from instances.operations import OperationRefused
 from instances.person_verbs import proposed_name
+from instances.scopes import may
 from novita_manager.pages import acts
 from novita_manager.pages.access import actor_of, needs, way_back
 from novita_manager.pages.job_lines import scope_of_job
 from novita_manager.pages.parts import instance_or_404
 from novita_manager.pages.typed import problems_of
-from novita_manager.roles import may
 
 _LONGEST_REASON = 500
 _CONTROLS: dict[str, tuple[Callable[..., Job], str]] = {

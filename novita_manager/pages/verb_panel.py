@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from instances.lifecycle import BILLED, Observed, Wanted
+from instances.lifecycle import Observed, Wanted
 from instances.models import Instance
 from instances.person_verbs import VERBS, offered, proposed_name
-from instances.verb_words import Stakes, consequence
-from novita_manager.roles import scope_of_verb
+from instances.scopes import scope_of_verb
+from instances.stakes import stakes_of
+from instances.verb_words import consequence
 
-_ON_ITS_WAY = (Observed.CREATING, Observed.PULLING, Observed.STARTING)
 _SETTLED = (Observed.RUNNING, Observed.EXITED)
 _SAVE_IMAGE = "save-image"
 ALL_VERBS = (*VERBS, _SAVE_IMAGE)
@@ -63,15 +63,3 @@ def may_run_errand(instance: Instance) -> bool:
     if not instance.managed or instance.has_ended or instance.wanted == Wanted.DELETED:
         return False
     return instance.observed in _SETTLED and instance.open_job is None
-
-
-def stakes_of(instance: Instance) -> Stakes:
-    machine = instance.machine
-    return Stakes(
-        price_usd_per_hour=machine.price_usd_per_hour if machine else None,
-        billed=instance.observed in BILLED,
-        on_its_way=instance.observed in _ON_ITS_WAY,
-        spot=((machine.billing_mode if machine else "") or instance.billing_mode) == "spot",
-        precious=instance.local_data == "precious",
-        purged_at=machine.data_purged_at if machine and instance.observed is Observed.EXITED else None,
-    )

@@ -4,6 +4,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -102,12 +103,18 @@ def _unsettled(scene: Scene) -> list[str]:
         status = at_novita[row["novita_id"]]["status"] if row["novita_id"] in at_novita else "nothing"
         gone = row["novita_id"] not in at_novita or at_novita[row["novita_id"]]["is_gone"]
         last = scene.record.last(name)
-        fits = gone if last == "delete" else status in SHOWS[last]
+        # Who was told to stop before anything was asked of Novita never comes to be.
+        never_made = last == "stop" and row["novita_id"] is None and not _alive(at_novita.values(), name)
+        fits = gone if last == "delete" else status in SHOWS[last] or never_made
         if row["open_jobs"] or not fits:
             found.append(
                 f"{name}: {last} is wanted, Novita has it {status}, it is {row['phase']}, {row['open_jobs']} jobs open"
             )
     return found
+
+
+def _alive(machines: Iterable[dict[str, Any]], name: str) -> bool:
+    return any(row["name"].startswith(f"{name}--") and not row["is_gone"] for row in machines)
 
 
 def broken_in_records(scene: Scene) -> list[str]:

@@ -13,14 +13,16 @@ from tests.processes.fleet import machines_of
 from tests.processes.waiting import wait_for
 
 FLEET = 30
+PLENTY = 1000  # GPUs of each kind: a start that waits for stock would wait longer than the bound
 VERBS = ("create", "start", "stop", "restart", "delete", "migrate")
 DURING_CALL = ("create", "during_call")  # no place in our code: the answer is held back, and we strike meanwhile
 FAILPOINTS = (DURING_CALL, *product(VERBS, MOMENTS))
 ANSWER_HELD_BACK = {"call": "create", "kind": "latency", "when": "after", "seconds": 4, "count": 1}
 EVERY_TENTH = 10
-# By chance, on any call: what a provider and a network do on a bad day.
+# By chance, on any call: what a provider and a network do on a bad day. A refused create goes on to the next offer at once,
+# while a refused start waits longer than the bound.
 WEATHER = [
-    {"call": "*", "kind": kind, "when": when, "rate": rate, **more}
+    {"call": "create" if kind == "no_capacity" else "*", "kind": kind, "when": when, "rate": rate, **more}
     for kind, when, rate, more in (
         ("500", "before", 0.02, {}),
         ("500", "after", 0.02, {}),
@@ -77,6 +79,8 @@ def run(scene: Scene, *, failpoints: Sequence[tuple[str, str]], random_kills: in
 
 def populate(scene: Scene) -> None:
     """Thirty of them, a few stopped, so that every verb has something to be asked of."""
+    shelves = scene.novita.control.stock()["stock"]
+    scene.novita.control.stock({cluster: dict.fromkeys(shelf, PLENTY) for cluster, shelf in shelves.items()})
     names = [create(scene) for _ in range(FLEET)]
     scene.product.wait_for(lambda: all(row["phase"] == "ready" for row in instances_of(scene)), 90, "the fleet is ready")
     for name in names[: len(MOMENTS) + 1]:

@@ -10,7 +10,8 @@ from django.test import Client
 
 from instances.models import PeriodicWork, ProviderAccount, ProviderBreaker
 from novita_manager import health, redis_state
-from tests.factories import client_of, make_account, make_key
+from novita_manager.models import HealthState
+from tests.factories import client_of, make_account, make_instance, make_job, make_key
 from tests.processes.valkey import Valkey
 
 pytestmark = pytest.mark.django_db
@@ -100,6 +101,48 @@ def test_a_dead_worker_is_down_since_its_last_report() -> None:
     row = PeriodicWork.objects.get(name="worker")
     assert row.finished_at is not None
     assert answer.json()["checks"]["worker"]["since"].startswith(row.finished_at.strftime("%Y-%m-%dT%H:%M:%S"))
+
+
+def test_since_is_what_the_processes_noted_together() -> None:
+    began = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+    HealthState.objects.create(name="broker", status="degraded", since=began)
+    HealthState.objects.create(name="database", status="down", since=began)
+
+    first = Client().get("/health").json()["checks"]
+    health.memory.forget()  # as another process, or the same one started again
+    second = Client().get("/health").json()["checks"]
+
+    assert first["broker"]["since"] == second["broker"]["since"] == "2026-11-01T12:00:00Z"
+    assert first["database"]["since"] == second["database"]["since"] > "2026-11-01T12:00:00Z"
+    assert {row.name: row.status for row in HealthState.objects.all()} == {
+        name: check["status"] for name, check in second.items()
+    }
+
+
+def test_changes_are_noted_while_nobody_asks() -> None:
+    now = datetime.now(UTC)
+
+    assert health.note_states_if_due(now)
+    assert not health.note_states_if_due(now + timedelta(seconds=1))
+
+    assert HealthState.objects.get(name="provider").since == now
+
+
+def test_a_worker_that_reports_and_takes_nothing_up_is_degraded() -> None:
+    beats(worker=2, beat=2)
+    make_job(make_instance(), now=datetime.now(UTC) - timedelta(minutes=5))
+
+    worker = Client().get("/health").json()["checks"]["worker"]
+
+    assert worker["status"] == "degraded"
+    assert "the oldest due job waits since" in worker["detail"]
+
+
+def test_an_open_breaker_is_so_since_it_opened() -> None:
+    make_account(complete_list_at=datetime.now(UTC))
+    ProviderBreaker.objects.create(kind="metrics", state={"opened_at": 1_760_000_000.0, "failures": 5})
+
+    assert Client().get("/health").json()["checks"]["provider"]["since"] == "2025-10-09T08:53:20Z"
 
 
 def test_redis_away_is_degraded_or_down_as_the_operator_chose(settings: Any) -> None:

@@ -1,16 +1,30 @@
 """Request ids, log lines, true addresses, other origins, and errors outside the views."""
 
 import ipaddress
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
+from django.urls import clear_script_prefix, set_script_prefix
 from structlog.testing import capture_logs
 
 from instances.events import current_request_id
 from novita_manager.middleware import RequestLog
+from novita_manager.proxies import verify_prefix
+from novita_manager.routes import readable
 from tests.factories import client_of, make_key
+
+
+@pytest.fixture
+def under_gpu(settings: Any) -> Iterator[None]:
+    settings.PATH_PREFIX = settings.FORCE_SCRIPT_NAME = "/gpu"
+    set_script_prefix("/gpu/")  # as the server does for each request
+    yield
+    clear_script_prefix()
+
 
 LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
 
@@ -56,6 +70,66 @@ def test_the_client_is_the_first_address_from_the_right_that_is_no_trusted_proxy
     assert request.is_secure()
 
 
+@pytest.mark.parametrize("chain", ["https", "HTTPS, http"])
+def test_scheme_and_host_are_what_the_outermost_trusted_proxy_saw(settings: Any, chain: str) -> None:
+    settings.TRUSTED_PROXIES, settings.ALLOWED_HOSTS = LOOPBACK, ["ops.example"]
+
+    _, request, _ = answered(
+        HTTP_HOST="inside:3000", HTTP_X_FORWARDED_PROTO=chain, HTTP_X_FORWARDED_HOST="ops.example, proxy.inside"
+    )
+
+    assert request.build_absolute_uri() == "https://ops.example/api/v1/instances"
+
+
+def test_a_host_that_a_proxy_names_must_still_be_one_of_ours(settings: Any) -> None:
+    settings.TRUSTED_PROXIES, settings.ALLOWED_HOSTS = LOOPBACK, ["ops.example"]
+
+    answer = Client(HTTP_HOST="ops.example", HTTP_X_FORWARDED_HOST="evil.example").get("/api/v1/instances")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    ("asked", "path_info"),
+    [
+        ("/gpu/api/v1/jobs/", "/api/v1/jobs"),  # the proxy left the prefix
+        ("/api/v1/jobs", "/api/v1/jobs"),  # it took it off
+        ("/gpu", "/"),
+        ("/gpu/", "/"),
+        ("/gpus/1", "/gpus/1"),
+    ],
+)
+def test_the_path_of_the_public_address_is_understood_with_it_and_without(settings: Any, asked: str, path_info: str) -> None:
+    settings.PATH_PREFIX = settings.FORCE_SCRIPT_NAME = "/gpu"
+    seen: list[HttpRequest] = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        seen.append(request)
+        return HttpResponse("here")
+
+    RequestLog(view)(RequestFactory().get(asked))
+
+    assert (seen[0].path_info, seen[0].path) == (path_info, f"/gpu{path_info}")
+
+
+@pytest.mark.django_db
+def test_the_admin_below_a_path_keeps_its_policy(settings: Any, under_gpu: None) -> None:
+    page = Client().get("/gpu/admin/login/")
+
+    assert "'unsafe-eval'" in page["Content-Security-Policy"]
+    assert "'unsafe-eval'" not in Client().get("/gpu/health/live")["Content-Security-Policy"]
+
+
+def test_a_path_that_begins_like_one_of_ours_is_refused(settings: Any) -> None:
+    for prefix in ("", "/gpu", "/ops/admin"):
+        settings.PATH_PREFIX = prefix
+        verify_prefix()
+    for prefix in ("/admin", "/api/gpu", "/static"):
+        settings.PATH_PREFIX = prefix
+        with pytest.raises(ImproperlyConfigured, match="choose another"):
+            verify_prefix()
+
+
 @pytest.mark.parametrize("forwarded", ["", "nonsense", "10.0.0.2"])
 def test_a_header_that_names_nobody_leaves_the_address(settings: Any, forwarded: str) -> None:
     settings.TRUSTED_PROXIES = [*LOOPBACK, ipaddress.ip_network("10.0.0.0/8")]
@@ -66,10 +140,13 @@ def test_a_header_that_names_nobody_leaves_the_address(settings: Any, forwarded:
 def test_headers_of_a_proxy_that_nobody_trusts_are_ignored(settings: Any) -> None:
     settings.TRUSTED_PROXIES = []
 
-    _, request, _ = answered(HTTP_X_FORWARDED_FOR="6.6.6.6", HTTP_X_FORWARDED_PROTO="https")
+    _, request, _ = answered(
+        HTTP_X_FORWARDED_FOR="6.6.6.6", HTTP_X_FORWARDED_PROTO="https", HTTP_X_FORWARDED_HOST="evil.example"
+    )
 
     assert request.META["REMOTE_ADDR"] == "127.0.0.1"
     assert not request.is_secure()
+    assert request.get_host() == "testserver"
 
 
 @pytest.mark.django_db
@@ -81,9 +158,38 @@ def test_a_request_leaves_one_line_without_its_key() -> None:
 
     (line,) = [one for one in lines if one["event"] == "http.request"]
     assert (line["method"], line["status"], line["key"]) == ("GET", 200, row.prefix)
-    assert line["route"].startswith("api/v1/instances")
+    assert line["route"] == "/api/v1/instances"
+    assert line["ms"] > 0
+    assert line["client"] == "127.0.0.1"
     assert plain not in str(line)
     assert "private" not in str(line)
+
+
+@pytest.mark.parametrize(
+    ("route", "shown"),
+    [
+        ("", "/"),
+        ("fleet/<uuid:instance_id>/<slug:verb>", "/fleet/{instance_id}/{verb}"),
+        ("api/v1/^instances/(?P<ref>[^/]+)/stop$", "/api/v1/instances/{ref}/stop"),
+        ("api/v1/^jobs/(?P<id>[0-9a-f]{8}(-[0-9a-f]{4}){3})\\Z", "/api/v1/jobs/{id}"),
+    ],
+)
+def test_a_route_is_shown_as_people_write_it(route: str, shown: str) -> None:
+    assert readable(route) == shown
+
+
+@pytest.mark.django_db
+def test_a_line_names_the_instance_its_address_names() -> None:
+    identity = "2b6d3c0e-2f1a-4d8e-9a55-0d1c5f7e9b11"
+    client = client_of(make_key("read")[1])
+
+    with capture_logs() as lines:
+        client.get(f"/api/v1/instances/{identity}")
+        client.get("/api/v1/instances/by-name")
+
+    first, second = [one for one in lines if one["event"] == "http.request"]
+    assert first["instance_id"] == identity
+    assert (second["ref"], "instance_id" in second) == ("by-name", False)
 
 
 def test_only_named_origins_may_call_from_a_browser(settings: Any) -> None:

@@ -1,5 +1,6 @@
 """The settings as a whole, read by a process of its own: what refuses to start, and in which words."""
 
+import json
 import os
 import subprocess
 import sys
@@ -54,6 +55,7 @@ def test_production_without_a_needed_setting_refuses_and_names_it(missing: str, 
         ("CORS_ALLOWED_ORIGINS", "manager.example", "CORS_ALLOWED_ORIGINS=manager.example: write origins"),
         ("AUTO_STOP_THRESHOLD", "99999999999999d", "AUTO_STOP_THRESHOLD=99999999999999d: write at most 3650d"),
         ("REDIS_URL", "localhost:6379", "REDIS_URL: write redis://"),
+        ("PUBLIC_URL", "https://ops.example/g p", "PUBLIC_URL: its path /g p may hold letters"),
     ],
 )
 def test_a_setting_that_makes_no_sense_refuses_to_start(name: str, value: str, words: str, tmp_path: Path) -> None:
@@ -72,10 +74,41 @@ def test_a_setting_that_makes_no_sense_refuses_to_start(name: str, value: str, w
         ("settings.ENVIRONMENT", {"NODE_ENV": "staging", "ENVIRONMENT": "test"}, "test"),
         ("settings.MIGRATION_INTERVAL", {"MIGRATION_INTERVAL_MINUTES": "5"}, "0:05:00"),
         ("settings.INSTANCE_POLL_INTERVAL", {"INSTANCE_POLL_INTERVAL": "5"}, "0:00:05"),
+        ("settings.PATH_PREFIX, settings.STATIC_URL", {"PUBLIC_URL": "https://ops.example"}, "('', '/static/')"),
+        (
+            "settings.PATH_PREFIX, settings.STATIC_URL",
+            {"PUBLIC_URL": "https://ops.example/gpu/"},
+            "('/gpu', '/gpu/static/')",
+        ),
+        (
+            "settings.SESSION_COOKIE_PATH, settings.CSRF_COOKIE_PATH",
+            {"PUBLIC_URL": "https://o.example/a/b"},
+            "('/a/b', '/a/b')",
+        ),
+        ("settings.CSRF_TRUSTED_ORIGINS", {"PUBLIC_URL": "https://Ops.example:8443/gpu"}, "['https://ops.example:8443']"),
+        ("settings.ALLOWED_HOSTS", {"PUBLIC_URL": "https://ops.example:8443", "ALLOWED_HOSTS": "a"}, "['a', 'ops.example']"),
+        ("settings.ALLOWED_HOSTS", {"PUBLIC_URL": "https://[2001:db8::1]", "ALLOWED_HOSTS": "a"}, "['a', '[2001:db8::1]']"),
+        ("settings.STOP_GRACE", {"STOP_GRACE": "5"}, "0:00:05"),
     ],
 )
 def test_settings_follow_the_environment(expression: str, environment: dict[str, str], value: str, tmp_path: Path) -> None:
     assert settings_value(expression, tmp_path, **environment) == value
+
+
+def test_a_name_that_no_setting_has_is_told_in_a_line_like_all_others(tmp_path: Path) -> None:
+    given = {"DATA_DIR": str(tmp_path), "LOG_FORMAT": "json", "NOVITA_POLL_INTERVAL": "5s"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from novita_manager import settings"],
+        env={**clean(dict(os.environ)), **given},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    line = json.loads(done.stderr)
+    assert line["level"] == "warning"
+    assert line["event"].startswith("NOVITA_POLL_INTERVAL is set but no such setting exists")
 
 
 def test_development_makes_its_secrets_once_and_keeps_them_private(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ import signal
 import threading
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from instances import tally
 from novita_manager.lanes import LaneThreads
 from sync.account import verify_account
 
@@ -15,6 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         verify_account()
+        tally.keep_flushing()
         threads = LaneThreads()
         looping = threading.Thread(target=threads.loop, name="lanes")
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -22,3 +25,4 @@ class Command(BaseCommand):
         self.stderr.write("working without a broker")
         looping.start()
         looping.join()
+        threads.end(settings.STOP_GRACE)

@@ -44,7 +44,7 @@ def _instance() -> Instance:
 
 
 def _touch_machine(**values: object) -> Callable[[Instance], object]:
-    return lambda instance: Machine.objects.filter(pk=instance.machine_id).update(**values)
+    return lambda instance: Machine.objects.filter(current_of=instance).update(**values)
 
 
 CHANGES: dict[str, Callable[[Instance], object]] = {
