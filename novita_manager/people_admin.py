@@ -10,6 +10,8 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db import transaction
 from django.db.models import Count, ManyToManyField, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import BooleanRadioFilter, RelatedCheckboxFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -17,18 +19,19 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from instances.admin.looking import ActingAdmin, OneSave, actor_of, badge
 from novita_manager.people import facts_of_group, facts_of_person, tell_change, tell_deletion, tell_password
-from novita_manager.roles import ROLES, administers, held_by
+from novita_manager.roles import OF_EFFECT, ROLES, administers, held_by, words_of
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 _HELP = {
+    "username": "Letters, digits and @ . + - _",
     "is_active": "Off: no more signing in, from the next page on. People stay in the story; none is deleted.",
     "is_staff": "May open the admin too. Without it only the pages outside of it.",
     "is_superuser": "May do everything, whatever the groups say.",
     "groups": "; ".join(f"{name}: {about}" for name, about in ROLES.items()),
 }
-_OURS = ("instances", "autostop", "sync", "novita_manager", "auth", "axes")
+_LABELS = {"username": "Name to sign in with", "is_active": "May sign in", "is_staff": "Admin", "is_superuser": "Everything"}
 
 
 class Giving(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when it runs
@@ -73,9 +76,9 @@ class UserAdmin(DjangoUserAdmin, ActingAdmin):  # type: ignore[type-arg]
     list_display = ["username", "full_name", "shown_state", "shown_groups", "way_in", "last_login"]
     list_filter = [("groups", RelatedCheckboxFilter), ("is_active", BooleanRadioFilter), ("is_staff", BooleanRadioFilter)]
     filter_horizontal = []
-    readonly_fields = ["last_login", "date_joined"]
+    readonly_fields = ["shown_password", "last_login", "date_joined"]
     fieldsets = [
-        (None, {"fields": ["username", "password"]}),
+        (None, {"fields": ["username", "shown_password"]}),
         ("Who", {"fields": ["first_name", "last_name", "email"]}),
         ("May", {"fields": ["is_active", "is_staff", "is_superuser", "groups"]}),
         ("When", {"fields": ["last_login", "date_joined"]}),
@@ -102,13 +105,19 @@ class UserAdmin(DjangoUserAdmin, ActingAdmin):  # type: ignore[type-arg]
     def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change=change, **kwargs)
         form.giver = request.user
-        for name, text in _HELP.items():
-            if name in form.base_fields:
-                form.base_fields[name].help_text = text
+        for name, field in form.base_fields.items():
+            field.help_text = _HELP.get(name, field.help_text)
+            field.label = _LABELS.get(name, field.label)
         return form
 
     def formfield_for_manytomany(self, db_field: "ManyToManyField[Any, Any]", request: Any = None, **kwargs: Any) -> Any:
         return super().formfield_for_manytomany(db_field, request, **{**kwargs, "widget": _ticks()})
+
+    @admin.display(description="password")
+    def shown_password(self, user: User) -> SafeString:
+        state = "set" if user.has_usable_password() else "none: signing in is not possible"
+        address = reverse("admin:auth_user_password_change", args=[user.pk])
+        return format_html('{} \u00b7 <a class="row-link" href="{}">Set another one…</a>', state, address)
 
     @admin.display(description="name", ordering="last_name")
     def full_name(self, user: User) -> str:
@@ -194,8 +203,11 @@ class GroupAdmin(DjangoGroupAdmin, OneSave):
     def formfield_for_manytomany(
         self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest | None = None, **kwargs: Any
     ) -> Any:
-        ours = Permission.objects.filter(content_type__app_label__in=_OURS).select_related("content_type")
-        return super().formfield_for_manytomany(db_field, request, **{**kwargs, "queryset": ours, "widget": _ticks()})
+        ours = Permission.objects.filter(OF_EFFECT).order_by("content_type__app_label", "content_type__model", "codename")
+        chosen = {**kwargs, "queryset": ours, "widget": _ticks()}
+        field: Any = super().formfield_for_manytomany(db_field, request, **chosen)
+        field.label_from_instance = words_of
+        return field
 
     @admin.display(description="what it is for")
     def about(self, group: Group) -> str:

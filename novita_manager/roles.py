@@ -29,6 +29,19 @@ _OF_ROLE = {
     "operator": (_FLEET & Q(codename__startswith="view_")) | _OPERATE,
     "admin": (_FLEET & Q(codename__startswith="view_")) | _OPERATE | _SECRETS | _ACCESS,
 }
+# All that has an effect: the other permissions that Django makes for each table are asked for nowhere.
+OF_EFFECT = _OF_ROLE["admin"]
+_WORDS = {
+    "view_instance": "See the fleet (read)",
+    "change_instance": "Start, stop and set instances, acknowledge alarms, pause automation (operate)",
+    "add_instance": "Create, delete, adopt and release instances (create)",
+    "reveal_secrets": "See passwords, environment values and logs (secrets)",
+}
+
+
+def words_of(permission: Permission) -> str:
+    """A permission as people read it."""
+    return _WORDS.get(permission.codename, permission.name.removeprefix("Can ").capitalize())
 
 
 def make_role_groups() -> None:

@@ -100,7 +100,7 @@ def _signed_in(browser: Browser, given: argparse.Namespace, width: int, height: 
     )
     page = context.new_page()
     try:
-        page.goto(f"{given.url}/admin/login/?next=/")
+        page.goto(f"{given.url}/sign-in")
         page.fill("input[name=username]", given.user)
         page.fill("input[name=password]", given.password)
         page.click("button[type=submit]")

@@ -5,7 +5,7 @@ import pytest
 from django.test import Client
 
 from instances.models import Event
-from novita_manager.models import ApiKey
+from novita_manager.models import SCOPES, ApiKey
 from tests.pages import person, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +68,17 @@ def test_what_a_key_may_do_is_never_changed(ann: Client) -> None:
 def test_who_lacks_the_permission_makes_no_key() -> None:
     assert made(signed_in(person("vic", "view_instance"))).status_code == 403
     assert not ApiKey.objects.exists()
+
+
+def test_nobody_makes_a_key_that_may_more_than_they_may() -> None:
+    otto = signed_in(person("otto", "view_instance", "change_instance", "add_apikey", "change_apikey", "view_apikey"))
+    shown = otto.get(f"{KEYS}add/").content.decode()
+    assert [scope for scope in SCOPES if f'value="{scope}"' in shown] == ["read", "operate"]
+    for scope in ("create", "secrets", "admin"):
+        assert "not one of the available choices" in made(otto, scopes=[scope]).content.decode()
+    assert not ApiKey.objects.exists()
+    assert made(otto, scopes=["operate"]).status_code == 200
+    assert ApiKey.objects.get().scopes == ["operate"]
 
 
 def test_people_and_groups_open_in_the_admin(ann: Client) -> None:

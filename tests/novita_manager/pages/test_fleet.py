@@ -31,7 +31,7 @@ def test_without_signing_in_the_page_leads_to_the_sign_in() -> None:
     for address in ("/", "/fleet/rows", f"/fleet/{uuid.uuid4()}"):
         response = Client().get(address)
         assert response.status_code == 302
-        assert response["Location"].startswith("/admin/login/?next=")
+        assert response["Location"].startswith("/sign-in?next=")
 
 
 def test_who_may_not_view_instances_is_told_so() -> None:
@@ -90,7 +90,7 @@ def test_the_banner_says_that_novita_is_played(ann: Client, settings: Any) -> No
     settings.SIMULATED = True
     assert "SIMULATOR" in text_of(ann.get("/"))
     assert "SIMULATOR" in text_of(ann.get("/admin/"))
-    assert "SIMULATOR" in text_of(Client().get("/admin/login/"))
+    assert "SIMULATOR" in text_of(Client().get("/sign-in"))
     settings.SIMULATED = False
     assert "SIMULATOR" not in text_of(ann.get("/"))
     assert "SIMULATOR" not in text_of(ann.get("/admin/"))
