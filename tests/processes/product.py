@@ -149,13 +149,15 @@ class Product:
         program = self._programs()[name]
         self._spawn(name, program.command, {**program.environment, **(environment or {})})
 
-    def start_second(self, name: str) -> None:
-        """A second worker or beat beside the first, as on another machine. Production only."""
+    def start_second(self, name: str) -> int:
+        """A second web, worker or beat beside the first, as on another machine. Production only. The port of a web."""
         assert not self.is_embedded, "the supervisor starts its children itself"
         apart = self.folder / "second"
         apart.mkdir(exist_ok=True)
-        program = self._programs(apart)[name]
+        port = any_free(HOST)
+        program = self._programs(apart, port)[name]
         self._spawn(f"second-{name}", program.command, program.environment)
+        return port
 
     def stop(self) -> None:
         """SIGTERM to all that this class started, signal 9 to what stays."""
@@ -180,12 +182,12 @@ class Product:
         logs = sorted(self.folder.glob("*.log"))
         return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-TAIL_CHARACTERS:]}" for path in logs)
 
-    def _programs(self, account: Path | None = None) -> dict[str, Program]:
+    def _programs(self, account: Path | None = None, port: int | None = None) -> dict[str, Program]:
         shape = Shape(
             manage=ROOT / "manage.py",
             account=account or self.folder,
             host=HOST,
-            port=self.port,
+            port=port or self.port,
             log_level="INFO",
             redis_url=self.redis_url,
         )
