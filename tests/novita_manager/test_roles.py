@@ -6,7 +6,8 @@ from django.core.management import call_command
 from django.test import Client
 
 from instances.models import Event
-from novita_manager.roles import PERMISSION_OF, ROLES, administers, make_role_groups, may, scopes_to_give
+from instances.scopes import PERMISSION_OF, may
+from novita_manager.roles import ROLES, administers, make_role_groups, scopes_to_give
 from tests.pages import running, signed_in
 
 pytestmark = pytest.mark.django_db

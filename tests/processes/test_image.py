@@ -43,15 +43,15 @@ def test_all_serve_as_an_unprivileged_user_on_a_read_only_tree(deploy: Deploy, s
 def test_people_reach_it_over_https_behind_a_proxy_and_in_no_other_way(deploy: Deploy, simulator: StartSimulator) -> None:
     running = deploy(simulator())
 
-    page = get(running, "/admin/login/")
-    plain = get(running, "/admin/login/", **{"X-Forwarded-Proto": "http"})
-    strange = get(running, "/admin/login/", Host="evil.example")
+    page = get(running, "/sign-in")
+    plain = get(running, "/sign-in", **{"X-Forwarded-Proto": "http"})
+    strange = get(running, "/sign-in", Host="evil.example")
     style = re.search(r'"(/static/[^"]+\.[0-9a-f]{12}\.css)"', page.text)
 
     assert page.status_code == 200
     assert "max-age=31536000" in page.headers["Strict-Transport-Security"]
     assert "Secure" in page.headers["Set-Cookie"]
-    assert (plain.status_code, plain.headers["Location"]) == (301, "https://manager.example/admin/login/")
+    assert (plain.status_code, plain.headers["Location"]) == (301, "https://manager.example/sign-in")
     assert strange.status_code == 400
     assert style is not None
     static = get(running, style[1])

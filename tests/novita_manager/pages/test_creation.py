@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.test import Client
+from django.urls import get_resolver
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
@@ -28,6 +29,7 @@ class NoProvider:
 
 @pytest.fixture(autouse=True)
 def nobody_calls_novita(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    assert get_resolver().url_patterns  # so that no module is imported, and keeps it, while it is patched
     refused = NoProvider()
     monkeypatch.setattr(provider, "novita", lambda: refused)
     monkeypatch.setattr("instances.api.creation.novita", lambda: refused)
