@@ -15,6 +15,10 @@ def _icon(request: HttpRequest) -> str:
     return static("novita_manager/icon.svg")
 
 
+def _colours(request: HttpRequest) -> str:
+    return static("novita_manager/colours.css")
+
+
 def _styles(request: HttpRequest) -> str:
     return static("novita_manager/admin.css")
 
@@ -25,7 +29,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_URL": _site_address,
     "SHOW_HISTORY": False,  # the timeline of events tells it, with what came by other ways than the admin
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _icon}],
-    "STYLES": [_styles],
+    "STYLES": [_colours, _styles],
     "BORDER_RADIUS": "6px",
     "DASHBOARD_CALLBACK": "novita_manager.admin_navigation.with_areas",
     "SIDEBAR": {"navigation": "novita_manager.admin_navigation.navigation"},

@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from instances.admin.looking import ActingAdmin, OneSave, actor_of, badge
 from novita_manager.people import facts_of_group, facts_of_person, tell_change, tell_deletion, tell_password
-from novita_manager.roles import OF_EFFECT, ROLES, administers, held_by, words_of
+from novita_manager.roles import ROLES, administers, held_by, permissions_to_give, words_of
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -203,8 +203,7 @@ class GroupAdmin(DjangoGroupAdmin, OneSave):
     def formfield_for_manytomany(
         self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest | None = None, **kwargs: Any
     ) -> Any:
-        ours = Permission.objects.filter(OF_EFFECT).order_by("content_type__app_label", "content_type__model", "codename")
-        chosen = {**kwargs, "queryset": ours, "widget": _ticks()}
+        chosen = {**kwargs, "queryset": permissions_to_give(), "widget": _ticks()}
         field: Any = super().formfield_for_manytomany(db_field, request, **chosen)
         field.label_from_instance = words_of
         return field

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Case, Q, QuerySet, When
 from django.utils import timezone
 
 from instances.events import SYSTEM, record
@@ -21,22 +21,41 @@ ROLES = {
 _FLEET = Q(content_type__app_label__in=("instances", "autostop", "sync"))
 _OPERATE = Q(content_type__app_label="instances", codename__in=("change_instance", "add_instance"))
 _SECRETS = Q(content_type__app_label="instances", codename="reveal_secrets")
-_ACCESS = Q(content_type__app_label__in=("novita_manager", "axes")) | Q(
-    content_type__app_label="auth", content_type__model__in=("user", "group")
+# People are shut out, not deleted; keys are revoked; what was refused or answered is only looked at.
+_ACCESS = Q(
+    content_type__app_label__in=("auth", "novita_manager", "axes"),
+    codename__in=(
+        *("view_user", "add_user", "change_user", "view_group", "add_group", "change_group", "delete_group"),
+        *("view_apikey", "add_apikey", "change_apikey", "view_idempotencyrecord", "view_accessattempt"),
+    ),
 )
 _OF_ROLE = {
     "viewer": _FLEET & Q(codename__startswith="view_"),
     "operator": (_FLEET & Q(codename__startswith="view_")) | _OPERATE,
     "admin": (_FLEET & Q(codename__startswith="view_")) | _OPERATE | _SECRETS | _ACCESS,
 }
-# All that has an effect: the other permissions that Django makes for each table are asked for nowhere.
-OF_EFFECT = _OF_ROLE["admin"]
+_SCOPES = Q(content_type__app_label="instances", codename__in=[name.partition(".")[2] for name in PERMISSION_OF.values()])
+# The other permissions that Django makes for each table have no effect: they are asked for nowhere.
 _WORDS = {
     "view_instance": "See the fleet (read)",
     "change_instance": "Start, stop and set instances, acknowledge alarms, pause automation (operate)",
     "add_instance": "Create, delete, adopt and release instances (create)",
     "reveal_secrets": "See passwords, environment values and logs (secrets)",
+    "view_user": "See people",
+    "add_user": "Make people",
+    "change_user": "Change people: what they may do, and their passwords",
+    "add_apikey": "Make API keys",
+    "change_apikey": "Revoke API keys",
+    "view_accessattempt": "See sign-ins that were refused",
 }
+
+
+def permissions_to_give() -> QuerySet[Permission]:
+    """What a group of your own may hold: the scopes first, then what there is to see, then access."""
+    scopes_first = Case(When(_SCOPES, then=0), When(_FLEET, then=1), default=2)
+    return (
+        Permission.objects.filter(_OF_ROLE["admin"]).alias(place=scopes_first).order_by("place", "content_type", "codename")
+    )
 
 
 def words_of(permission: Permission) -> str:

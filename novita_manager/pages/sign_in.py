@@ -129,7 +129,8 @@ def _answer(response: HttpResponse, wait: int) -> HttpResponse:
 
 
 def _words(wait: int) -> str:
-    return span(timedelta(seconds=wait)) if wait else ""
+    """Rounded up: who comes back then is let try."""
+    return span(timedelta(seconds=wait if wait < 60 else -(-wait // 60) * 60)) if wait else ""
 
 
 def _next(request: HttpRequest) -> str:
