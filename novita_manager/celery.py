@@ -11,18 +11,21 @@ from kombu import Queue
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "novita_manager.settings")
 
 import django
+from django.core.exceptions import ImproperlyConfigured
 
-django.setup()
+try:
+    django.setup()
+except ImproperlyConfigured as error:
+    raise SystemExit(f"novita-manager cannot start. {error}") from None
 
-from django.conf import settings  # noqa: E402
-from django.core.exceptions import ImproperlyConfigured  # noqa: E402
-from django.db import DatabaseError  # noqa: E402
-from django.utils import timezone  # noqa: E402
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils import timezone
 
-from instances import tally  # noqa: E402
-from novita_manager.lanes import LANES, LaneThreads, show_alive  # noqa: E402
-from novita_manager.redis_address import celery_address  # noqa: E402
-from sync.account import verify_account  # noqa: E402
+from instances import tally
+from novita_manager.lanes import LANES, LaneThreads, show_alive
+from novita_manager.redis_address import celery_address
+from sync.account import verify_account
 
 app = Celery("novita_manager")
 app.conf.update(

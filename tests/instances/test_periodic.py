@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from instances.models import PeriodicWork
-from instances.periodic import Claim, bring_forward, claim, finish, holds, renew
+from instances.periodic import Claim, bring_forward, claim, finish, give_back, holds, renew
 from tests.factories import NOW
 
 pytestmark = pytest.mark.django_db
@@ -136,3 +136,20 @@ def test_fences_only_grow() -> None:
     fences = [taken(round_ * EVERY).fence for round_ in range(5)]
 
     assert fences == sorted(set(fences))
+
+
+def test_a_process_that_ends_gives_back_what_it_holds_and_nothing_of_others() -> None:
+    held, done = taken(), taken(name="watch")
+    finish(done, now=NOW + SECOND, ok=True)
+    elsewhere = taken(name="balance")
+    PeriodicWork.objects.filter(name="balance").update(lease_owner="elsewhere:1:1")
+
+    assert give_back(NOW + SECOND) == 1
+
+    row = PeriodicWork.objects.get(name="poll")
+    assert (row.lease_until, row.next_due_at) == (None, NOW + SECOND)
+    assert PeriodicWork.objects.get(name="watch").next_due_at == NOW + EVERY
+    assert PeriodicWork.objects.get(name="balance").lease_until == NOW + LEASE
+    assert take(SECOND) is not None
+    assert not holds(held)
+    assert holds(elsewhere)

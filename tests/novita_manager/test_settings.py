@@ -95,6 +95,29 @@ def test_settings_follow_the_environment(expression: str, environment: dict[str,
     assert settings_value(expression, tmp_path, **environment) == value
 
 
+@pytest.mark.parametrize(
+    "server",
+    [
+        ("gunicorn", "--config", "python:novita_manager.web_server", "novita_manager.wsgi:application"),
+        ("celery", "--quiet", "-A", "novita_manager.celery:app", "worker"),
+        ("celery", "--quiet", "-A", "novita_manager.celery:app", "beat"),
+    ],
+)
+def test_a_server_with_a_bad_setting_ends_with_one_line(server: tuple[str, ...], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *server],
+        env={**clean(dict(os.environ)), "DATA_DIR": str(tmp_path), "JOB_LEASE": "soon"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("novita-manager cannot start. JOB_LEASE=soon: ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_name_that_no_setting_has_is_told_in_a_line_like_all_others(tmp_path: Path) -> None:
     given = {"DATA_DIR": str(tmp_path), "LOG_FORMAT": "json", "NOVITA_POLL_INTERVAL": "5s"}
     done = subprocess.run(

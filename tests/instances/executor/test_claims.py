@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from instances.executor.claims import claim, due_jobs, store
+from instances.executor.claims import claim, due_jobs, give_back, store
 from instances.lifecycle import OPEN_STATES, JobState
 from instances.models import Job
 from tests.factories import NOW, make_instance, make_job
@@ -183,3 +183,18 @@ def _claim_patiently(pk: Any) -> Job | None:
             if "locked" not in str(error):
                 raise
     raise AssertionError("the database stayed locked")
+
+
+def test_a_process_that_ends_gives_its_jobs_back_but_not_one_whose_call_is_under_way() -> None:
+    claimed, sent, other = (claim(job().pk, NOW) for _ in range(3))
+    assert claimed is not None
+    assert sent is not None
+    assert other is not None
+    store(sent, state=JobState.SENT, called_at=NOW)
+    Job.objects.filter(pk=other.pk).update(lease_owner="elsewhere:1:1")
+
+    assert give_back(NOW + SECOND) == 1
+
+    held = set(Job.objects.filter(lease_until__isnull=False).values_list("pk", flat=True))
+    assert held == {sent.pk, other.pk}
+    assert claim(claimed.pk, NOW + SECOND) is not None
