@@ -21,7 +21,7 @@ from instances.api.fields import Flag, Strict
 from instances.api.pagination import NewestFirst
 from instances.api.problems import Problem
 from instances.api.times import duration_text, rfc3339
-from instances.events import Actor
+from instances.api.viewsets import actor_of
 from instances.models import Instance, PeriodicWork
 from instances.models.instance import AutoStopMode
 
@@ -141,9 +141,10 @@ class Check(APIView):
     def post(self, request: Request) -> Response:
         body = CheckRequestSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        actor = Actor(kind="key", name=str(getattr(request.auth, "name", "")))
         try:
-            result = run_now(now=timezone.now(), dry_run=body.validated_data["dry_run"], actor=actor, trigger="api")
+            result = run_now(
+                now=timezone.now(), dry_run=body.validated_data["dry_run"], actor=actor_of(request), trigger="api"
+            )
         except PassRunning as running:
             raise Problem(str(running), code="pass_running", status=409) from None
         return Response(result.as_json())

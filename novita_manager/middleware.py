@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from instances.events import current_request_id
 from novita_manager.environment import Network
 from novita_manager.errors import is_for_machines, problem_http_response
+from novita_manager.throttling import tell_what_is_left
 
 logger = structlog.get_logger(__name__)
 
@@ -22,10 +23,10 @@ _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _QUIET_PATHS = ("/health", "/metrics", "/static/")
 _CORS_HEADERS = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Request-ID",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-None-Match, X-Request-ID",
     "Access-Control-Max-Age": "600",
 }
-_CORS_EXPOSED = "Location, Retry-After, X-Request-ID, Idempotent-Replayed"
+_CORS_EXPOSED = "ETag, Idempotent-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
 
 
 class RequestLog:
@@ -45,6 +46,7 @@ class RequestLog:
                 _accept_trailing_slash(request)
                 response = self._answer(request)
                 response["X-Request-ID"] = request_id
+                tell_what_is_left(request, response)
                 _log(request, response, (time.perf_counter() - began) * 1000)
                 return response
         finally:

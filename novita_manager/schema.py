@@ -3,6 +3,7 @@
 from typing import Any
 
 from csp.decorators import csp_update
+from django.conf import settings
 from django.utils.decorators import method_decorator
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer
@@ -11,7 +12,7 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import JSONRenderer, TemplateHTMLRenderer
 from rest_framework.response import Response
 
-from novita_manager.authentication import ApiKeyAuthentication, StaffSession
+from novita_manager.authentication import ApiKeyAuthentication, PersonSession
 from novita_manager.permissions import MayReadSchema
 
 _PROBLEM: dict[str, Any] = {
@@ -35,7 +36,7 @@ _PROBLEM: dict[str, Any] = {
         },
     },
 }
-_READERS = [ApiKeyAuthentication, StaffSession]
+_READERS = [ApiKeyAuthentication, PersonSession]
 
 
 class Schema(SpectacularAPIView):
@@ -66,6 +67,14 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
     def get_security_definition(self, auto_schema: object) -> dict[str, str]:
         return {"type": "http", "scheme": "bearer"}
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "novita_manager.authentication.PersonSession"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: object) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
 
 
 def with_problems(result: dict[str, Any], **_: object) -> dict[str, Any]:

@@ -192,6 +192,8 @@ if SQLITE:
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
     }
+    # Opening the file and its write-ahead log anew for each request would cost more than most of its answers.
+    DATABASES["default"]["CONN_MAX_AGE"] = 600
     Path(str(DATABASES["default"]["NAME"])).parent.mkdir(parents=True, exist_ok=True)
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 0
@@ -215,6 +217,8 @@ if REDIS_URL:
         "LOCATION": REDIS_URL,
         "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
     }
+    CACHES["counters"] = {"BACKEND": "novita_manager.counters.SharedCounters", "LOCATION": "default"}
+    RATELIMIT_USE_CACHE = "counters"
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001", "django_ratelimit.E003"]
 RATELIMIT_FAIL_OPEN = True
 
@@ -276,7 +280,10 @@ CONTENT_SECURITY_POLICY = {
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["novita_manager.authentication.ApiKeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "novita_manager.authentication.ApiKeyAuthentication",
+        "novita_manager.authentication.PersonSession",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["novita_manager.permissions.HasScope", "novita_manager.permissions.StoresAnswer"],
     "DEFAULT_THROTTLE_CLASSES": ["novita_manager.throttling.RequestLimit"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.urls import reverse
@@ -17,6 +18,7 @@ from instances.api import requests, shapes
 from instances.api.access import AccessMixin
 from instances.api.bulk import BulkMixin
 from instances.api.creation import (
+    CATALOGUE_RETRY_SECONDS,
     placement_json,
     plan,
     refuse_taken_name,
@@ -28,13 +30,12 @@ from instances.api.problems import Problem
 from instances.api.references import find
 from instances.api.representations import instance_json
 from instances.api.times import rfc3339
-from instances.api.viewsets import ApiViewSet, actor_of, owner_of
+from instances.api.viewsets import ApiViewSet, actor_of, caller_of, owner_of
 from instances.lifecycle import ENDED_PHASES
 from instances.models import Instance, ProviderAccount
 from instances.operations import Unmanaged, WrongPhase
 
 _CLOCKS_MAY_DIFFER = timedelta(seconds=5)
-_CATALOGUE_RETRY_SECONDS = 5
 _DRY_RUN = OpenApiParameter("dry_run", bool, description="Answer 200 with the ranked placement and change nothing")
 
 
@@ -88,13 +89,15 @@ class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
                     "Novita's products have not been read yet",
                     code="catalogue_not_loaded",
                     status=503,
-                    retry_after=_CATALOGUE_RETRY_SECONDS,
+                    retry_after=CATALOGUE_RETRY_SECONDS,
                 )
             return Response(placement_json(made.placement))
         made.refuse_if_impossible()
 
         def act() -> Response:
-            instance = operations.request_create(made.spec, actor=actor_of(request), reason="", now=self.now)
+            with transaction.atomic():
+                spec = made.admitted(caller_of(request).allowance())
+                instance = operations.request_create(spec, actor=actor_of(request), reason="", now=self.now)
             location = reverse("instance-detail", kwargs={"ref": str(instance.pk)})
             return self._shown(instance, status=202, headers={"Location": location})
 
@@ -121,7 +124,7 @@ class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
     @extend_schema(request=requests.Act, responses={202: shapes.InstanceShape})
     @action(detail=True, methods=["post"])
     def start(self, request: Request, ref: str) -> Response:
-        return self._ask(ref, operations.request_start)
+        return self._ask(ref, self._start)
 
     @extend_schema(request=requests.Act, responses={202: shapes.InstanceShape})
     @action(detail=True, methods=["post"])
@@ -190,6 +193,11 @@ class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
             moved = operations.record_use(instance.pk, at=at, actor=actor_of(request), now=self.now)
             stored = at if moved else max(at, stored or at)
         return Response({"id": str(instance.pk), "name": instance.name, "last_used_at": rfc3339(stored)})
+
+    def _start(self, instance_id: UUID, **asked: Any) -> Instance:
+        with transaction.atomic():
+            operations.admit_running(caller_of(self.request).allowance(), Instance.objects.get(pk=instance_id))
+            return operations.request_start(instance_id, **asked)
 
     def _named(self, ref: str) -> Instance:
         return find(ref)
