@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 
@@ -27,6 +29,7 @@ HOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS, SECONDS = 5, 1.0
 MOST_QUERIES = 5
+NOT_MODIFIED = 304
 # Of the bare view's rate.
 PROMISED = {"list of 100": 0.25, "list of 100, not modified": 0.5, "last-used": 0.5}
 
@@ -55,7 +58,6 @@ def _managed_one() -> Instance:
 def _calls(key: str, one: Instance) -> list[Call]:
     by_key = {"Authorization": f"Bearer {key}"}
     listed, shown = "/api/v1/instances?limit=100", f"/api/v1/instances/{one.pk}"
-    tags = {path: Client(headers=by_key).get(path).headers.get("ETag", "") for path in (listed, shown)}
     return [
         Call(what="a bare view", method="GET", path="/health/live", status=200),
         Call(what="list of 100", method="GET", path=listed, status=200, headers=by_key),
@@ -63,16 +65,16 @@ def _calls(key: str, one: Instance) -> list[Call]:
             what="list of 100, not modified",
             method="GET",
             path=listed,
-            status=200,
-            headers={**by_key, "If-None-Match": tags[listed]},
+            status=NOT_MODIFIED,
+            headers=by_key,
         ),
         Call(what="one instance", method="GET", path=shown, status=200, headers=by_key),
         Call(
             what="one instance, not modified",
             method="GET",
             path=shown,
-            status=200,
-            headers={**by_key, "If-None-Match": tags[shown]},
+            status=NOT_MODIFIED,
+            headers=by_key,
         ),
         Call(what="last-used", method="PUT", path=f"{shown}/last-used", status=200, headers=by_key, body=b"{}"),
     ]
@@ -116,7 +118,7 @@ def _server(folder: Path) -> Iterator[int]:
 def _settle(calls: Sequence[Call], port: int) -> None:
     """The first answers load modules and fill caches; none of that is measured."""
     for call in calls:
-        measure(call, host=HOST, port=port, seconds=0.3)
+        measure(_with_tag(call, port), host=HOST, port=port, seconds=0.3)
 
 
 def _measured(calls: Sequence[Call], port: int) -> dict[str, Measured]:
@@ -124,7 +126,7 @@ def _measured(calls: Sequence[Call], port: int) -> dict[str, Measured]:
     rounds: dict[str, list[Measured]] = {call.what: [] for call in calls}
     for _ in range(ROUNDS):
         for call in calls:
-            rounds[call.what].append(measure(call, host=HOST, port=port, seconds=SECONDS))
+            rounds[call.what].append(measure(_with_tag(call, port), host=HOST, port=port, seconds=SECONDS))
     return {
         what: Measured(
             per_second=median(one.per_second for one in several), seconds=[s for one in several for s in one.seconds]
@@ -133,17 +135,36 @@ def _measured(calls: Sequence[Call], port: int) -> dict[str, Measured]:
     }
 
 
+def _with_tag(call: Call, port: int) -> Call:
+    """Who asks whether it was modified names the tag that it has now."""
+    if call.status != NOT_MODIFIED:
+        return call
+    connection = HTTPConnection(HOST, port, timeout=20)
+    connection.request("GET", call.path, headers=call.headers)
+    tag = connection.getresponse().headers["ETag"]
+    connection.close()
+    return replace(call, headers={**call.headers, "If-None-Match": tag})
+
+
 def _queries(call: Call) -> int:
-    """Statements that one answer takes, counted in this process."""
+    """Statements of one answer that is made anew, since something was written meanwhile; counted in this process."""
     caller = Client(headers=call.headers)
-    caller.get("/health/live")
-    reset_queries()
-    with CaptureQueriesContext(connection) as queries:
+
+    def ask() -> None:
         if call.method == "PUT":
             caller.put(call.path, data=call.body, content_type="application/json")
         else:
             caller.get(call.path)
-        return sum(not query["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")) for query in queries)
+
+    ask()
+    ApiKey.objects.filter(name="bench").update(owner=call.what)
+    ask()
+    ApiKey.objects.filter(name="bench").update(owner="")
+    caller.get("/api/v1/jobs")  # looks the key up again
+    reset_queries()
+    with CaptureQueriesContext(connection) as queries:
+        ask()
+    return sum(not query["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")) for query in queries)
 
 
 def _row(call: Call, measured: Measured, bare: Measured, queries: int) -> Row:

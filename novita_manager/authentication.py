@@ -2,20 +2,18 @@
 
 import contextlib
 import hmac
-import threading
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
 from instances.api.problems import Problem
-from instances.data_version import data_version
 from instances.operations import Allowance
 from novita_manager import roles
 from novita_manager.models import ApiKey, key_hash
@@ -85,14 +83,10 @@ class PersonSession(SessionAuthentication):
             raise Problem(detail, code="csrf_failed", status=403) from None
 
 
-class _Remembered(threading.local):
-    """Rows of keys by hash, each with the data version it was read at."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, tuple[Any, ApiKey]] = {}
-
-
-_remembered = _Remembered()
+# Rows of keys by hash, as they were stored when they were made into objects; their last use alone is not looked at.
+_remembered: dict[str, tuple[tuple[Any, ...], ApiKey]] = {}
+_COLUMNS = ", ".join(str(one.column) for one in ApiKey._meta.concrete_fields if one.name != "last_used_at")
+_BY_HASH = f"SELECT {_COLUMNS} FROM {ApiKey._meta.db_table} WHERE hash = %s"  # noqa: S608 - names of our own, no value
 
 
 def _admitted(plain: str, request: Request) -> ApiKey:
@@ -114,20 +108,23 @@ def _admitted(plain: str, request: Request) -> ApiKey:
 
 
 def _row_of(plain: str) -> ApiKey | None:
-    """As stored now; not read again while nothing at all was written to the database."""
+    """As stored now: it is read each time, and made into an object again where it differs from what it was."""
     digest = key_hash(plain)
-    version = data_version()
-    known = _remembered.rows.get(digest)
-    if version is not None and known is not None and known[0] == version:
+    with connection.cursor() as cursor:
+        cursor.execute(_BY_HASH, [digest])
+        stored: tuple[Any, ...] | None = cursor.fetchone()
+    if stored is None:
+        return None
+    known = _remembered.get(digest)
+    if known is not None and known[0] == stored:
         return known[1]
     row = ApiKey.objects.filter(hash=digest).first()
     # Looked up by hash, so timing tells nothing about the key; compared again in constant time all the same.
     if row is None or not hmac.compare_digest(row.hash, digest):
         return None
-    if version is not None:
-        if len(_remembered.rows) >= _MOST_REMEMBERED:
-            _remembered.rows.clear()
-        _remembered.rows[digest] = (version, row)
+    if len(_remembered) >= _MOST_REMEMBERED:
+        _remembered.clear()
+    _remembered[digest] = (stored, row)
     return row
 
 

@@ -154,6 +154,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "novita_manager.middleware.RequestLog",
     "novita_manager.middleware.Cors",
+    "novita_manager.entity_tags.EntityTags",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "novita_manager.content_policy.ContentPolicy",

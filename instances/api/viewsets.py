@@ -62,10 +62,17 @@ class ApiViewSet(viewsets.GenericViewSet[Any]):
 
     scopes: ClassVar[dict[str, str]] = {}
     budgets: ClassVar[dict[str, str]] = {}
+    # Actions whose answers hold secrets for some callers: nothing on the way may store them.
+    stored_by_nobody: ClassVar[frozenset[str]] = frozenset()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.now: datetime = timezone.now()
         super().initial(request, *args, **kwargs)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.action in self.stored_by_nobody:
+            response["Cache-Control"] = "no-store"
+        return super().finalize_response(request, response, *args, **kwargs)
 
     def body(self, form: type[serializers.Serializer[Any]], *, partial: bool = False) -> dict[str, Any]:
         """The request's body as the form takes it. Raises ValidationError."""

@@ -18,7 +18,8 @@ from instances.operations.refusals import (
     WrongPhase,
 )
 from instances.operations.revival import request_revival
-from instances.operations.settings import change_settings, record_use
+from instances.operations.settings import change_settings
+from instances.operations.use import Used, record_use
 from instances.operations.wishes import (
     InstanceSpec,
     request_create,
@@ -37,6 +38,7 @@ __all__ = [
     "OperationRefused",
     "Protected",
     "Unmanaged",
+    "Used",
     "WrongPhase",
     "admit_create",
     "admit_running",
