@@ -1,7 +1,5 @@
 """The OpenAPI description and a reader for it that needs nothing from outside."""
 
-from typing import Any
-
 from csp.decorators import csp_update
 from django.conf import settings
 from django.utils.decorators import method_decorator
@@ -15,27 +13,6 @@ from rest_framework.response import Response
 from novita_manager.authentication import ApiKeyAuthentication, PersonSession
 from novita_manager.permissions import MayReadSchema
 
-_PROBLEM: dict[str, Any] = {
-    "type": "object",
-    "description": "RFC 9457",
-    "required": ["type", "title", "status", "detail", "code", "request_id"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string", "description": "Stable, for programs"},
-        "request_id": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "code", "message"],
-                "properties": {name: {"type": "string"} for name in ("field", "code", "message")},
-            },
-        },
-    },
-}
 _READERS = [ApiKeyAuthentication, PersonSession]
 
 
@@ -75,16 +52,3 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 
     def get_security_definition(self, auto_schema: object) -> dict[str, str]:
         return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
-
-
-def with_problems(result: dict[str, Any], **_: object) -> dict[str, Any]:
-    """Every operation may answer a problem instead."""
-    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM
-    answer = {
-        "description": "A problem",
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-    for operations in result.get("paths", {}).values():
-        for operation in operations.values():
-            operation["responses"].setdefault("default", answer)
-    return result

@@ -5,14 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.cache import cache
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from instances.api import shapes
+from instances.api import detail_shapes, shapes
 from instances.api.filters import EventFilter
 from instances.api.pagination import NewestFirst
 from instances.api.problems import Problem
@@ -43,7 +42,7 @@ class AccessMixin(ApiViewSet):
         rows = Event.objects.filter(instance_id=find(ref).pk)
         return self.listed(self.filter_queryset(rows), event_json)
 
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(responses=detail_shapes.ConnectionShape)
     @action(detail=True, filterset_class=None)
     def connection(self, request: Request, ref: str) -> Response:
         """Endpoints and other ways in; passwords, addresses with tokens and env values only with the scope `secrets`."""
@@ -62,7 +61,7 @@ class AccessMixin(ApiViewSet):
         return Response(shown)
 
     @extend_schema(
-        responses=OpenApiTypes.OBJECT,
+        responses=detail_shapes.MetricsShape,
         parameters=[OpenApiParameter("minutes", int, description="How far back, 1 to 1440; default 30")],
     )
     @action(detail=True, filterset_class=None)
@@ -79,7 +78,7 @@ class AccessMixin(ApiViewSet):
         return Response({"instance_id": str(instance.pk), "minutes": minutes, **body})
 
     @extend_schema(
-        responses=OpenApiTypes.OBJECT,
+        responses=detail_shapes.LogShape,
         parameters=[
             OpenApiParameter("source", str, enum=_SOURCES),
             OpenApiParameter("tail", int, description="How many lines from the end, 1 to 2000; default 200"),

@@ -27,6 +27,7 @@ from instances.api.creation import (
     refused_field,
     settings_columns,
 )
+from instances.api.detail_shapes import PlacementShape
 from instances.api.filters import InstanceFilter
 from instances.api.kept import Made, kept_or_made
 from instances.api.pieces import page_json, piece_of
@@ -91,7 +92,11 @@ class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
         head = json.dumps({name: value for name, value in frame.items() if name != "results"}).encode()
         return Made(head[:-1] + b',"results":' + results + b"}", head + digest)
 
-    @extend_schema(request=requests.Create, responses={202: shapes.InstanceShape}, parameters=[_DRY_RUN])
+    @extend_schema(
+        request=requests.Create,
+        responses={200: PlacementShape, 202: shapes.InstanceShape},
+        parameters=[_DRY_RUN],
+    )
     def create(self, request: Request) -> Response:
         body = self.body(requests.Create)
         dry_run = flag_of(request, "dry_run")

@@ -47,6 +47,9 @@ class LimitOffset(LimitOffsetPagination):
     def get_offset(self, request: Request) -> int:
         return min(_whole_number(request, "offset", least=0, default=0), _FURTHEST)
 
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        return _described(schema, count={"type": "integer"})
+
 
 class NewestFirst(CursorPagination):
     """{"next", "previous", "results"} from the newest on. Rows that come in between shift nothing."""
@@ -58,6 +61,9 @@ class NewestFirst(CursorPagination):
 
     def get_page_size(self, request: Request) -> int:
         return min(_whole_number(request, "limit", least=1, default=100), LARGEST)
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        return _described(schema)
 
     def decode_cursor(self, request: Request) -> Any:
         try:
@@ -73,6 +79,13 @@ class NewestFirst(CursorPagination):
             if self.cursor_query_param not in request.query_params:
                 raise
             raise _no_cursor_of_ours() from None
+
+
+def _described(rows: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The shape of a page, for the OpenAPI description."""
+    link = {"type": ["string", "null"], "format": "uri"}
+    properties = {**more, "next": link, "previous": link, "results": rows}
+    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def _no_cursor_of_ours() -> ValidationError:
