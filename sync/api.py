@@ -14,10 +14,13 @@ from instances.api.viewsets import actor_of
 from instances.novita.errors import NovitaError
 from sync.manual import ListRunning, as_json, sync_now
 from sync.models import SyncRun
-from sync.shapes import SyncResultShape
+from sync.shapes import ChangeShape, SyncResultShape
 
 
 class SyncRunSerializer(serializers.ModelSerializer[SyncRun]):
+    counts = serializers.DictField(child=serializers.IntegerField())
+    changes = ChangeShape(many=True)
+
     class Meta:
         model = SyncRun
         fields = [

@@ -9,7 +9,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from instances.api.detail_shapes import RegionShape
-from instances.api.fields import AnyObject
 from instances.api.filters import OfferFilter, TemplateFilter
 from instances.api.representations import money
 from instances.api.times import rfc3339
@@ -33,14 +32,23 @@ class OfferShape(serializers.Serializer[None]):
     refreshed_at = serializers.DateTimeField()
 
 
+class ExposedPortShape(serializers.Serializer[None]):
+    port = serializers.IntegerField()
+    type = serializers.CharField()
+
+
+class ToolShape(ExposedPortShape):
+    name = serializers.CharField()
+
+
 class TemplateShape(serializers.Serializer[None]):
     id = serializers.CharField()
     name = serializers.CharField()
     channel = serializers.CharField()
     image_url = serializers.CharField()
     rootfs_size_gb = serializers.IntegerField()
-    ports = AnyObject()
-    tools = AnyObject()
+    ports = ExposedPortShape(many=True)
+    tools = ToolShape(many=True)
     env_keys = serializers.ListField(child=serializers.CharField())
     command = serializers.CharField()
     entrypoint = serializers.CharField()
