@@ -39,6 +39,8 @@ check: $(DEVELOPMENT)
 	$(BIN)/python -m scripts.deploy_check
 	$(BIN)/python -m scripts.secret_scan
 	$(BIN)/python -m scripts.module_length
+	$(BIN)/python -m scripts.openapi --check
+	$(BIN)/python -m scripts.errors --check
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 

@@ -6,7 +6,6 @@ from typing import Any
 from django.db.models import Count, Q
 from django.urls import path
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
@@ -14,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from autostop import shapes
 from autostop.facts import Policy, default_policy, standing_at
 from autostop.models import Evaluation, PassRun, RecordedDecision
 from autostop.passes import FEWEST_ACTS, SHARE_OF_RUNNING, WORK, PassRunning, run_now
@@ -21,7 +21,7 @@ from instances.api.fields import Flag, Strict
 from instances.api.pagination import NewestFirst
 from instances.api.problems import Problem
 from instances.api.times import duration_text, rfc3339
-from instances.events import Actor
+from instances.api.viewsets import actor_of
 from instances.models import Instance, PeriodicWork
 from instances.models.instance import AutoStopMode
 
@@ -80,7 +80,7 @@ class Stats(APIView):
 
     scopes = _READ
 
-    @extend_schema(operation_id="auto_stop_stats", responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="auto_stop_stats", responses=shapes.StatsShape)
     def get(self, request: Request) -> Response:
         now = timezone.now()
         standing = standing_at(now)
@@ -107,7 +107,7 @@ class Policies(APIView):
 
     scopes = _READ
 
-    @extend_schema(operation_id="auto_stop_policies", responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="auto_stop_policies", responses=shapes.PoliciesShape)
     def get(self, request: Request) -> Response:
         results = [policy_json(default_policy())]
         return Response({"count": len(results), "next": None, "previous": None, "results": results})
@@ -137,13 +137,14 @@ class Check(APIView):
 
     scopes = {"post": "operate"}
 
-    @extend_schema(operation_id="auto_stop_check", request=CheckRequestSerializer, responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="auto_stop_check", request=CheckRequestSerializer, responses=shapes.PassResultShape)
     def post(self, request: Request) -> Response:
         body = CheckRequestSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        actor = Actor(kind="key", name=str(getattr(request.auth, "name", "")))
         try:
-            result = run_now(now=timezone.now(), dry_run=body.validated_data["dry_run"], actor=actor, trigger="api")
+            result = run_now(
+                now=timezone.now(), dry_run=body.validated_data["dry_run"], actor=actor_of(request), trigger="api"
+            )
         except PassRunning as running:
             raise Problem(str(running), code="pass_running", status=409) from None
         return Response(result.as_json())

@@ -11,11 +11,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from instances.admin.looking import ActingAdmin, LookOnlyAdmin, actor_of
 from instances.events import record
-from novita_manager.models import SCOPES, ApiKey, IdempotencyRecord
+from novita_manager.models import SCOPES, ApiKey, IdempotencyRecord, networks
 from novita_manager.people_admin import GroupAdmin, UserAdmin
 from novita_manager.roles import scopes_to_give
 from novita_manager.sign_in_admin import AccessAttemptAdmin
@@ -33,9 +33,21 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
         help_text="create includes operate, operate includes read; secrets is added to any; admin is all.",
     )
 
+    allowed_networks = forms.CharField(
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Addresses or networks it may be used from, such as 203.0.113.0/24; from anywhere where empty.",
+    )
+
     class Meta:
         model = ApiKey
-        fields = ("name", "owner", "scopes", "expires_at")
+        fields = ("name", "owner", "scopes", "expires_at", "allowed_networks", "max_instances", "max_usd_per_hour")
+
+    def clean_allowed_networks(self) -> list[str]:
+        try:
+            return networks(self.cleaned_data["allowed_networks"].replace(",", " ").split())
+        except ValueError as error:
+            raise forms.ValidationError(f"{error}: write addresses or networks such as 203.0.113.0/24") from None
 
 
 @admin.register(ApiKey)
@@ -46,11 +58,13 @@ class ApiKeyAdmin(ActingAdmin):
     list_display = ["name", "prefix", "shown_scopes", "owner", "shown_state", "expires_at", "last_used_at", "created_at"]
     list_filter = ["owner"]
     search_fields = ["name", "owner", "prefix"]
-    fields = ["name", "owner", "scopes", "expires_at"]
+    fields = ["name", "owner", "scopes", "expires_at", "allowed_networks", "max_instances", "max_usd_per_hour"]
     actions = ["revoke"]
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
-        shown = ["name", "owner", "shown_scopes", "prefix", "created_at", "expires_at", "revoked_at", "last_used_at"]
+        times = ["created_at", "expires_at", "revoked_at", "last_used_at"]
+        bounds = ["allowed_networks", "max_instances", "max_usd_per_hour"]
+        shown = ["name", "owner", "shown_scopes", "prefix", *bounds, "replaced_by", *times]
         return self.fields if obj is None else shown
 
     def get_form(self, request: HttpRequest, obj: ApiKey | None = None, **kwargs: Any) -> Any:
@@ -79,7 +93,13 @@ class ApiKeyAdmin(ActingAdmin):
     def save_model(self, request: HttpRequest, obj: ApiKey, form: ApiKeyForm, change: bool) -> None:
         with transaction.atomic():
             row, plain = ApiKey.objects.issue(
-                name=obj.name, scopes=form.cleaned_data["scopes"], owner=obj.owner, expires_at=obj.expires_at
+                name=obj.name,
+                scopes=form.cleaned_data["scopes"],
+                owner=obj.owner,
+                expires_at=obj.expires_at,
+                allowed_networks=form.cleaned_data["allowed_networks"],
+                max_instances=obj.max_instances,
+                max_usd_per_hour=obj.max_usd_per_hour,
             )
             _tell(request, "api_key.created", row)
         obj.pk, obj.prefix = row.pk, row.prefix

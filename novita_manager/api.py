@@ -1,9 +1,11 @@
 """The routes under /api/v1. A trailing slash is taken off before they are asked."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
+from rest_framework.views import APIView
 
 from autostop import api as autostop
 from instances.api.instances import InstanceViewSet
@@ -26,9 +28,20 @@ _VIEWSETS: dict[str, type[ApiViewSet]] = {
 }
 
 
-def _replayed(viewset: type[ApiViewSet]) -> Any:
-    """The viewset with Idempotency-Key honoured at each of its POSTs."""
-    return type(viewset.__name__, (Replayed, viewset), {"__doc__": viewset.__doc__, "__module__": viewset.__module__})
+def _replayed(view: type[APIView]) -> Any:
+    """The view with Idempotency-Key honoured at each of its POSTs."""
+    return type(view.__name__, (Replayed, view), {"__doc__": view.__doc__, "__module__": view.__module__})
+
+
+def _routes_of(room: Iterable[URLPattern]) -> list[URLPattern]:
+    """The routes of a room, their views replayed as well."""
+    routes: list[URLPattern] = []
+    for route in room:
+        view: Any = route.callback
+        if hasattr(view.cls, "post"):
+            view = _replayed(view.cls).as_view(**view.initkwargs)
+        routes.append(URLPattern(route.pattern, view, route.default_args, route.name))
+    return routes
 
 
 _router = SimpleRouter(trailing_slash=False)
@@ -40,7 +53,7 @@ _automation = AutomationViewSet.as_view({"get": "retrieve", "put": "update", "de
 urlpatterns: list[URLPattern | URLResolver] = [
     path("instances/<str:ref>/explain", Explain.as_view(), name="instance-explain"),
     path("automation", _automation, name="automation"),
-    path("", include(autostop.urlpatterns)),
-    path("", include(sync.urlpatterns)),
+    *_routes_of(autostop.urlpatterns),
+    *_routes_of(sync.urlpatterns),
     *_router.urls,
 ]

@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from autostop.models import Evaluation
+from instances.api.detail_shapes import ExplanationShape
 from instances.api.references import find
 from instances.api.representations import event_json, job_json, money, next_action_json
 from instances.api.times import rfc3339
@@ -27,7 +27,7 @@ _ON_ITS_WAY = (Observed.CREATING, Observed.PULLING, Observed.STARTING)
 class Explain(APIView):
     scopes = {"get": "read"}
 
-    @extend_schema(operation_id="instances_explain", responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="instances_explain", responses=ExplanationShape)
     def get(self, request: Request, ref: str) -> Response:
         """Why this phase, what next and when, what holds it back, and what would change it."""
         return Response(explanation(find(ref), now=timezone.now()))

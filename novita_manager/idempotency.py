@@ -1,24 +1,26 @@
 """Requests that may be sent again: a POST with an Idempotency-Key is carried out once and answered the same each time.
 
 The record is claimed before the request is carried out and its reply is stored in the transaction of the effect. So a reply
-is there exactly if the effect is; a claim whose process died is taken over after a minute. Refusals are not kept.
+is there exactly if the effect is; a claim whose process died is taken over after a minute. Refusals are not kept. A pass or
+a sync on demand is many transactions: its reply is stored after them, and a repeat of one that died looks once more.
 """
 
 import hashlib
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from instances.api.creation import refused_field
 from instances.api.fields import has_control_characters
 from instances.api.problems import Problem
-from instances.api.viewsets import ApiViewSet
-from novita_manager.models import ApiKey, IdempotencyRecord
+from instances.failpoints import reach
+from novita_manager.models import IdempotencyRecord, record_owner
 
 KEPT = timedelta(hours=24)
 _ABANDONED = timedelta(minutes=1)
@@ -26,8 +28,8 @@ _LONGEST_KEY = 255
 _KEPT_HEADERS = ("Location",)
 
 
-class Replayed(ApiViewSet):
-    """Mixed into every viewset by the router."""
+class Replayed(APIView):
+    """Mixed into every view of the API."""
 
     _record: IdempotencyRecord | None = None
 
@@ -35,17 +37,18 @@ class Replayed(ApiViewSet):
         super().initial(request, *args, **kwargs)
         key = request.META.get("HTTP_IDEMPOTENCY_KEY")
         if request.method == "POST" and key is not None:
-            handler = vars(self)["post"]  # where a viewset puts the action the address names
+            handler = self.post  # type: ignore[attr-defined]  # the action that a viewset, or the class, has under the method
             vars(self)["post"] = lambda *given, **named: self._once(request, key, lambda: handler(*given, **named))
 
     def commit(self, act: Callable[[], Response]) -> Response:
         """Carry the change out and store its reply, both or neither."""
         if self._record is None:
-            return super().commit(act)
+            return act()
         with transaction.atomic():
-            response = super().commit(act)
+            response = act()
             self._store(self._record, response)
-            return response
+        reach("reply.after_commit")
+        return response
 
     def _once(self, request: Request, key: str, handle: Callable[[], Response]) -> Response:
         if not 1 <= len(key) <= _LONGEST_KEY or not key.isascii() or has_control_characters(key):
@@ -68,15 +71,15 @@ class Replayed(ApiViewSet):
 
     def _claim(self, request: Request, key: str, digest: str) -> tuple[IdempotencyRecord, Response | None]:
         """Our record with None, or the earlier one with its reply. Raises Problem for another body or one in flight."""
-        now, caller = self.now, cast("ApiKey", request.auth)
+        now, whose = timezone.now(), record_owner(request.auth)
         IdempotencyRecord.objects.filter(started_at__lt=now - KEPT).delete()
         try:
             with transaction.atomic():
-                fresh = IdempotencyRecord(api_key=caller, key=key, request_hash=digest, started_at=now)
+                fresh = IdempotencyRecord(**whose, key=key, request_hash=digest, started_at=now)
                 fresh.save(force_insert=True)
                 return fresh, None
         except IntegrityError:
-            known = IdempotencyRecord.objects.filter(api_key=caller, key=key).first()
+            known = IdempotencyRecord.objects.filter(**whose, key=key).first()
         if known is None:
             raise _in_flight()
         if known.request_hash != digest:

@@ -14,6 +14,7 @@ from instances.tally import Counter, Histogram
 from novita_manager.errors import is_for_machines, problem_http_response
 from novita_manager.proxies import see_through_proxies, take_off_prefix
 from novita_manager.routes import route_of
+from novita_manager.throttling import tell_what_is_left
 
 logger = structlog.get_logger(__name__)
 
@@ -24,10 +25,10 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _QUIET_PATHS = ("/health", "/metrics", "/static/")
 _CORS_HEADERS = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Request-ID",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-None-Match, X-Request-ID",
     "Access-Control-Max-Age": "600",
 }
-_CORS_EXPOSED = "Location, Retry-After, X-Request-ID, Idempotent-Replayed"
+_CORS_EXPOSED = "ETag, Idempotent-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 REQUESTS = Counter(
     name="novita_manager_http_requests",
@@ -60,6 +61,7 @@ class RequestLog:
                 _accept_trailing_slash(request)
                 response = self._answer(request)
                 response["X-Request-ID"] = request_id
+                tell_what_is_left(request, response)
                 _note(request, response, time.perf_counter() - began)
                 return response
         finally:

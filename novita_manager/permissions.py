@@ -1,6 +1,6 @@
 """What a caller may do. Every view names the scope of each of its actions; one that names none is closed."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from rest_framework.exceptions import MethodNotAllowed
@@ -18,29 +18,32 @@ if TYPE_CHECKING:  # the framework's settings import this module while `views` i
 class HasScope(BasePermission):
     """`scopes` of a view maps its actions (for plain views: HTTP methods in lower case) to scopes."""
 
-    message = "this API key may not do this"
+    message = "this caller may not do this"
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        key = request.auth
-        if not isinstance(key, ApiKey):
+        caller: Any = request.auth
+        if caller is None:
             return False
         if request.method == "OPTIONS" or not hasattr(view, (request.method or "").lower()):
             raise MethodNotAllowed(request.method or "")  # before a scope that no action names
         method = "get" if request.method == "HEAD" else (request.method or "").lower()
         action = getattr(view, "action", None) or method
         scope = getattr(view, "scopes", {}).get(action)
-        if scope is None or not key.has_scope(scope):
-            self.message = f"this API key lacks the scope {scope!r}" if scope else self.message
+        if scope is None or not caller.has_scope(scope):
+            who = "API key" if isinstance(caller, ApiKey) else "account"
+            self.message = f"this {who} lacks the scope {scope!r}" if scope else self.message
             return False
         return True
 
 
 class MayReadSchema(BasePermission):
-    """A key with the read scope, or a person signed in to the admin."""
+    """A key or a person with the read scope."""
+
+    message = "this needs the scope 'read'"
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        key = request.auth
-        return key.has_scope("read") if isinstance(key, ApiKey) else bool(request.user)
+        caller: Any = request.auth
+        return caller is not None and bool(caller.has_scope("read"))
 
 
 class StoresAnswer(BasePermission):

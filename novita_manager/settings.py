@@ -170,6 +170,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "novita_manager.middleware.RequestLog",
     "novita_manager.middleware.Cors",
+    "novita_manager.entity_tags.EntityTags",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "novita_manager.content_policy.ContentPolicy",
@@ -208,6 +209,8 @@ if SQLITE:
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
     }
+    # Opening the file and its write-ahead log anew for each request would cost more than most of its answers.
+    DATABASES["default"]["CONN_MAX_AGE"] = 600
     Path(str(DATABASES["default"]["NAME"])).parent.mkdir(parents=True, exist_ok=True)
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 0
@@ -231,6 +234,8 @@ if REDIS_URL:
         "LOCATION": REDIS_URL,
         "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
     }
+    CACHES["counters"] = {"BACKEND": "novita_manager.counters.SharedCounters", "LOCATION": "default"}
+    RATELIMIT_USE_CACHE = "counters"
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001", "django_ratelimit.E003"]
 RATELIMIT_FAIL_OPEN = True
 
@@ -301,7 +306,10 @@ CONTENT_SECURITY_POLICY = {
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["novita_manager.authentication.ApiKeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "novita_manager.authentication.ApiKeyAuthentication",
+        "novita_manager.authentication.PersonSession",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["novita_manager.permissions.HasScope", "novita_manager.permissions.StoresAnswer"],
     "DEFAULT_THROTTLE_CLASSES": ["novita_manager.throttling.RequestLimit"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -310,7 +318,7 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_PAGINATION_CLASS": "instances.api.pagination.LimitOffset",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "novita_manager.openapi.auto_schema.DescribedView",
     "EXCEPTION_HANDLER": "novita_manager.errors.problem_response",
     "COERCE_DECIMAL_TO_STRING": True,
     "UNAUTHENTICATED_USER": None,
@@ -322,9 +330,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVERS": [{"url": PATH_PREFIX}] if PATH_PREFIX else [],
+    "COMPONENT_SPLIT_PATCH": False,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "novita_manager.schema.with_problems",
+        "novita_manager.openapi.components.with_components",
+        "novita_manager.openapi.webhooks.with_webhooks",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -1,7 +1,6 @@
 """Sync over HTTP: past runs, and one on demand with its result in the answer."""
 
 from django.urls import path
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
@@ -15,9 +14,13 @@ from instances.api.viewsets import actor_of
 from instances.novita.errors import NovitaError
 from sync.manual import ListRunning, as_json, sync_now
 from sync.models import SyncRun
+from sync.shapes import ChangeShape, SyncResultShape
 
 
 class SyncRunSerializer(serializers.ModelSerializer[SyncRun]):
+    counts = serializers.DictField(child=serializers.IntegerField())
+    changes = ChangeShape(many=True)
+
     class Meta:
         model = SyncRun
         fields = [
@@ -50,7 +53,7 @@ class Runs(ListAPIView[SyncRun]):
     queryset = SyncRun.objects.all()
     filterset_fields = ["trigger", "complete"]
 
-    @extend_schema(operation_id="sync_run", request=SyncRequestSerializer, responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="sync_run", request=SyncRequestSerializer, responses=SyncResultShape)
     def post(self, request: Request) -> Response:
         body = SyncRequestSerializer(data=request.data)
         body.is_valid(raise_exception=True)

@@ -57,6 +57,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--database", choices=("sqlite", "postgres"), default="sqlite", help="where tests that use the database run"
     )
+    parser.addoption(
+        "--access-table",
+        choices=("check", "write"),
+        default="check",
+        help="write: note who is let in to what",
+    )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,13 +1,12 @@
 """What one instance tells of itself: its timeline, how to get in, how busy it is, its log."""
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from instances.api import shapes
+from instances.api import detail_shapes, shapes
 from instances.api.filters import EventFilter
 from instances.api.live_reads import LOG_SOURCES, MOST_LOG_LINES, MOST_MINUTES, log_tail, utilisation
 from instances.api.pagination import NewestFirst
@@ -25,7 +24,7 @@ class AccessMixin(ApiViewSet):
         rows = Event.objects.filter(instance_id=find(ref).pk)
         return self.listed(self.filter_queryset(rows), event_json)
 
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(responses=detail_shapes.ConnectionShape)
     @action(detail=True, filterset_class=None)
     def connection(self, request: Request, ref: str) -> Response:
         """Endpoints and other ways in; passwords, addresses with tokens and env values only with the scope `secrets`."""
@@ -35,7 +34,7 @@ class AccessMixin(ApiViewSet):
         return Response(ways_in(instance, secrets=False))
 
     @extend_schema(
-        responses=OpenApiTypes.OBJECT,
+        responses=detail_shapes.MetricsShape,
         parameters=[OpenApiParameter("minutes", int, description="How far back, 1 to 1440; default 30")],
     )
     @action(detail=True, filterset_class=None)
@@ -47,7 +46,7 @@ class AccessMixin(ApiViewSet):
         return Response({"instance_id": str(instance.pk), "minutes": minutes, **body})
 
     @extend_schema(
-        responses=OpenApiTypes.OBJECT,
+        responses=detail_shapes.LogShape,
         parameters=[
             OpenApiParameter("source", str, enum=LOG_SOURCES),
             OpenApiParameter("tail", int, description="How many lines from the end, 1 to 2000; default 200"),

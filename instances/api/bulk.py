@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
@@ -15,10 +15,11 @@ from instances.api import requests, shapes
 from instances.api.filters import labelled
 from instances.api.problems import Problem
 from instances.api.references import find
-from instances.api.viewsets import ApiViewSet, actor_of, require
+from instances.api.viewsets import ApiViewSet, actor_of, caller_of, require
 from instances.lifecycle import Observed, Phase, Wanted
 from instances.models import Instance
 from instances.models.instance import InstanceQuerySet
+from instances.observation import locked_account
 from instances.operations import OperationRefused
 from instances.phases import current_job
 
@@ -40,9 +41,14 @@ class BulkMixin(ApiViewSet):
     def stop_all(self, request: Request) -> Response:
         """Stop every managed instance that runs or is on its way to. Protected ones are skipped."""
         body = self.body(requests.StopAll)
-        chosen = [one for one in selected(body.get("filter", {})) if not _stands(one)]
-        results = [_skipped(one) if one.protected else self._one("stop", one, str(one.pk), body) for one in chosen]
-        return _answer(results, body["dry_run"])
+
+        def act() -> Response:
+            _lock_for_many()
+            chosen = [one for one in selected(body.get("filter", {})) if not _stands(one)]
+            results = [_skipped(one) if one.protected else self._one("stop", one, str(one.pk), body) for one in chosen]
+            return _answer(results, body["dry_run"])
+
+        return self.commit(act)
 
     @extend_schema(
         request=requests.Bulk, responses={200: shapes.ActResultsShape, 202: shapes.ActResultsShape}, filters=False
@@ -53,12 +59,17 @@ class BulkMixin(ApiViewSet):
         body = self.body(requests.Bulk)
         if body["action"] == "delete":
             require(request, "create")
-        if "refs" in body:
-            results = [self._named_one(body, ref) for ref in dict.fromkeys(body["refs"])]
-        else:
-            chosen = selected(body["filter"])[: requests.LARGEST_BULK]
-            results = [self._one(body["action"], one, str(one.pk), body) for one in chosen]
-        return _answer(results, body["dry_run"])
+
+        def act() -> Response:
+            _lock_for_many()
+            if "refs" in body:
+                results = [self._named_one(body, ref) for ref in dict.fromkeys(body["refs"])]
+            else:
+                chosen = selected(body["filter"])[: requests.LARGEST_BULK]
+                results = [self._one(body["action"], one, str(one.pk), body) for one in chosen]
+            return _answer(results, body["dry_run"])
+
+        return self.commit(act)
 
     def _named_one(self, body: dict[str, Any], ref: str) -> dict[str, Any]:
         try:
@@ -74,6 +85,8 @@ class BulkMixin(ApiViewSet):
             with transaction.atomic():
                 before = instance.wanted
                 job_before = _open_job_id(instance)
+                if verb == "start":
+                    operations.admit_running(caller_of(self.request).allowance(), instance)
                 after = _VERBS[verb](instance.pk, actor=actor_of(self.request), reason=body["reason"], now=self.now)
                 job = _open_job_id(after)
                 changed = job != job_before or after.wanted != before
@@ -85,6 +98,12 @@ class BulkMixin(ApiViewSet):
         # What a dry run opened exists no more.
         shown = job_before if body["dry_run"] else job
         return _result(ref, instance, ok=True, code=code, detail=detail, job_id=shown)
+
+
+def _lock_for_many() -> None:
+    """Where all of it is one transaction, keep observations out: they hold the account first, then instances, as we do."""
+    if connection.in_atomic_block:
+        locked_account()
 
 
 def selected(choice: dict[str, Any]) -> InstanceQuerySet:

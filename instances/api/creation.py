@@ -13,10 +13,11 @@ from instances.api.provider_reads import ask
 from instances.api.requests import refuse_port_conflicts
 from instances.models import Instance, Template
 from instances.novita.errors import NovitaError
-from instances.operations import InstanceSpec, NameTaken
+from instances.operations import Allowance, InstanceSpec, NameTaken, admit_create
 from instances.placement import NO_CAPACITY, Candidate, Impossible, Placement, Refusal, as_dict, rank, verdict
 from instances.provider import novita
 
+CATALOGUE_RETRY_SECONDS = 5
 _TEMPLATE_SECONDS = 8.0
 _NO_SUCH_TEMPLATE_SECONDS = 60
 _PLAIN = (
@@ -52,6 +53,18 @@ class Plan:
             return
         field = "" if self.impossible.code == NO_CAPACITY else self.impossible.field
         raise Problem(self.impossible.detail, code=self.impossible.code, status=self.impossible.status, field=field)
+
+    def admitted(self, allowance: Allowance | None) -> InstanceSpec:
+        """The spec as the caller's key may have it. Raises KeyLimit, and Problem while prices are not known."""
+        if self.placement is None and allowance is not None and allowance.max_usd_per_hour is not None:
+            raise Problem(
+                "this key may spend so much per hour, and Novita's prices have not been read yet",
+                code="catalogue_not_loaded",
+                status=503,
+                retry_after=CATALOGUE_RETRY_SECONDS,
+            )
+        candidates = self.placement.candidates if self.placement else ()
+        return admit_create(allowance, self.spec, [one.price_usd_per_hour for one in candidates])
 
     def refuse_if_unknown(self) -> None:
         """Raises for a product or region that does not exist."""

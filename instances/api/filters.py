@@ -1,5 +1,6 @@
 """Filters, search and ordering of lists. What is not among the choices is refused, not ignored."""
 
+import copy
 import json
 from typing import Any, TypeVar
 
@@ -17,11 +18,34 @@ Rows = TypeVar("Rows", bound=QuerySet[Any])
 _FLAGS = [("true", "true"), ("false", "false")]
 
 
+class _FlatCopies(dict[str, Any]):
+    def __deepcopy__(self, memo: Any) -> dict[str, Any]:
+        copies = {name: copy.copy(one) for name, one in self.items()}
+        for one in copies.values():
+            if one.method is not None:
+                one.method = one.method  # bound to the filter it stands in
+        return copies
+
+
+def lightly_copied(filters: type[Any]) -> type[Any]:
+    """Each request has filters of its own, which are told whose they are and nothing else: a flat copy is enough."""
+    filters.base_filters = _FlatCopies(filters.base_filters)
+    return filters
+
+
 class FlagFilter(django_filters.TypedChoiceFilter):  # type: ignore[misc]
     """`true` or `false`, nothing else."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(choices=_FLAGS, coerce=lambda text: text == "true", **options)
+
+
+class StableOrdering(django_filters.OrderingFilter):  # type: ignore[misc]
+    """Rows that are alike in what was asked for come by id, so that no page shows one twice or leaves one out."""
+
+    def filter(self, qs: Rows, value: Any) -> Rows:
+        ordered: Rows = super().filter(qs, value)
+        return ordered.order_by(*ordered.query.order_by, "pk") if value else ordered
 
 
 class WordsFilter(django_filters.BaseInFilter, django_filters.ChoiceFilter):  # type: ignore[misc]
@@ -33,6 +57,7 @@ def labelled(rows: Rows, name: str, text: str, *, alias: str = "label_text") -> 
     return rows.alias(**{alias: Cast(KeyTextTransform(name, "labels"), TextField())}).filter(**{alias: text})
 
 
+@lightly_copied
 class InstanceFilter(django_filters.FilterSet):  # type: ignore[misc]
     phase = WordsFilter(choices=Phase.choices)
     wanted = django_filters.ChoiceFilter(choices=Wanted.choices)
@@ -46,7 +71,7 @@ class InstanceFilter(django_filters.FilterSet):  # type: ignore[misc]
     owner = django_filters.CharFilter(max_length=255)
     label = django_filters.CharFilter(method="by_label", max_length=400, label="name:text")
     search = django_filters.CharFilter(method="by_text", max_length=255)
-    ordering = django_filters.OrderingFilter(
+    ordering = StableOrdering(
         fields=(
             ("created_at", "created_at"),
             ("name", "name"),
@@ -98,9 +123,13 @@ class InstanceFilter(django_filters.FilterSet):  # type: ignore[misc]
         )
 
 
+@lightly_copied
 class JobFilter(django_filters.FilterSet):  # type: ignore[misc]
     state = WordsFilter(choices=JobState.choices)
     verb = WordsFilter(choices=Verb.choices)
+    requested_by = django_filters.CharFilter(field_name="requested_by_name", max_length=255)
+    since = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
+    until = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
     instance_id = django_filters.UUIDFilter()
 
     class Meta:
@@ -108,19 +137,25 @@ class JobFilter(django_filters.FilterSet):  # type: ignore[misc]
         fields: list[str] = []
 
 
+@lightly_copied
 class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
     type = django_filters.CharFilter(max_length=60)
     instance_id = django_filters.UUIDFilter()
     job_id = django_filters.UUIDFilter()
     request_id = django_filters.CharFilter(max_length=64)
     actor_kind = django_filters.CharFilter(max_length=10)
+    actor_name = django_filters.CharFilter(max_length=255)
+    search = django_filters.CharFilter(field_name="reason", lookup_expr="icontains", max_length=255)
     since = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
     until = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt")
 
 
+@lightly_copied
 class AlarmFilter(django_filters.FilterSet):  # type: ignore[misc]
     open = FlagFilter(field_name="cleared_at", lookup_expr="isnull")
     kind = django_filters.CharFilter(max_length=50)
+    search = django_filters.CharFilter(field_name="text", lookup_expr="icontains", max_length=255)
+    ordering = StableOrdering(fields=(("opened_at", "opened_at"), ("last_seen_at", "last_seen_at"), ("kind", "kind")))
     subject = django_filters.CharFilter(max_length=255)
     instance_id = django_filters.UUIDFilter()
 
@@ -129,13 +164,14 @@ class AlarmFilter(django_filters.FilterSet):  # type: ignore[misc]
         fields: list[str] = []
 
 
+@lightly_copied
 class OfferFilter(django_filters.FilterSet):  # type: ignore[misc]
     product_id = django_filters.CharFilter(max_length=255)
     product_name = django_filters.CharFilter(lookup_expr="iexact", max_length=255)
     region = django_filters.CharFilter(field_name="cluster__region", lookup_expr="iexact", max_length=255)
     available = FlagFilter()
     search = django_filters.CharFilter(field_name="product_name", lookup_expr="icontains", max_length=255)
-    ordering = django_filters.OrderingFilter(
+    ordering = StableOrdering(
         fields=(
             ("product_name", "product_name"),
             ("cluster__region", "region"),
@@ -149,8 +185,10 @@ class OfferFilter(django_filters.FilterSet):  # type: ignore[misc]
         fields: list[str] = []
 
 
+@lightly_copied
 class TemplateFilter(django_filters.FilterSet):  # type: ignore[misc]
     channel = django_filters.CharFilter(max_length=20)
+    ordering = StableOrdering(fields=(("name", "name"), ("refreshed_at", "refreshed_at")))
     search = django_filters.CharFilter(field_name="name", lookup_expr="icontains", max_length=255)
 
     class Meta:

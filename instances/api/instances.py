@@ -1,10 +1,13 @@
 """Instances over HTTP: what there is, creating one, its settings, and the verbs people may ask for."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
+from django.http import Http404, HttpResponse
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
@@ -17,6 +20,7 @@ from instances.api import requests, shapes
 from instances.api.access import AccessMixin
 from instances.api.bulk import BulkMixin
 from instances.api.creation import (
+    CATALOGUE_RETRY_SECONDS,
     placement_json,
     plan,
     refuse_taken_name,
@@ -24,18 +28,18 @@ from instances.api.creation import (
     refused_field,
     settings_columns,
 )
+from instances.api.detail_shapes import PlacementShape
 from instances.api.filters import InstanceFilter
+from instances.api.kept import Made, kept_or_made
+from instances.api.pieces import page_json, piece_of
 from instances.api.problems import Problem
-from instances.api.references import find
+from instances.api.references import find, own_id
 from instances.api.representations import instance_json
 from instances.api.times import rfc3339
-from instances.api.viewsets import ApiViewSet, actor_of, owner_of
-from instances.lifecycle import ENDED_PHASES
+from instances.api.viewsets import ApiViewSet, actor_of, caller_of, owner_of
 from instances.models import Instance, ProviderAccount
-from instances.operations import Unmanaged, WrongPhase
 
 _CLOCKS_MAY_DIFFER = timedelta(seconds=5)
-_CATALOGUE_RETRY_SECONDS = 5
 _DRY_RUN = OpenApiParameter("dry_run", bool, description="Answer 200 with the ranked placement and change nothing")
 
 
@@ -67,16 +71,33 @@ class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
         "bulk": "operate",
     }
     budgets = {"last_used": "last_used"}
+    stored_by_nobody = frozenset({"connection", "logs"})
 
-    def list(self, request: Request) -> Response:
-        rows = self.filter_queryset(Instance.objects.for_display())
-        account = ProviderAccount.objects.filter(pk=1).first()
-        return self.listed(rows, lambda one: instance_json(one, now=self.now, account=account))
+    def list(self, request: Request) -> HttpResponse:
+        return kept_or_made(request, self._page)
 
-    def retrieve(self, request: Request, ref: str) -> Response:
-        return self._shown(self._named(ref))
+    def retrieve(self, request: Request, ref: str) -> HttpResponse:
+        def make(_: Any) -> Made:
+            instance = find(ref, Instance.objects.for_display())
+            account = ProviderAccount.objects.filter(pk=1).first()
+            piece = piece_of(instance, now=self.now)
+            observed = piece.observed(account)
+            return Made(piece.whole(now=self.now, observed=observed), piece.digest + observed)
 
-    @extend_schema(request=requests.Create, responses={202: shapes.InstanceShape}, parameters=[_DRY_RUN])
+        return kept_or_made(request, make)
+
+    def _page(self, version: Any) -> Made:
+        filtered: Any = self.filter_queryset(Instance.objects.all())
+        results, digest = page_json(filtered, lambda rows: self.paginate_queryset(rows) or [], version=version, now=self.now)
+        frame: Any = self.get_paginated_response([]).data
+        head = json.dumps({name: value for name, value in frame.items() if name != "results"}).encode()
+        return Made(head[:-1] + b',"results":' + results + b"}", head + digest)
+
+    @extend_schema(
+        request=requests.Create,
+        responses={200: PlacementShape, 202: shapes.InstanceShape},
+        parameters=[_DRY_RUN],
+    )
     def create(self, request: Request) -> Response:
         body = self.body(requests.Create)
         dry_run = flag_of(request, "dry_run")
@@ -89,13 +110,15 @@ class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
                     "Novita's products have not been read yet",
                     code="catalogue_not_loaded",
                     status=503,
-                    retry_after=_CATALOGUE_RETRY_SECONDS,
+                    retry_after=CATALOGUE_RETRY_SECONDS,
                 )
             return Response(placement_json(made.placement))
         made.refuse_if_impossible()
 
         def act() -> Response:
-            instance = operations.request_create(made.spec, actor=actor_of(request), reason="", now=self.now)
+            with transaction.atomic():
+                spec = made.admitted(caller_of(request).allowance())
+                instance = operations.request_create(spec, actor=actor_of(request), reason="", now=self.now)
             location = reverse("instance-detail", kwargs={"ref": str(instance.pk)})
             return self._shown(instance, status=202, headers={"Location": location})
 
@@ -122,7 +145,7 @@ class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
     @extend_schema(request=requests.Act, responses={202: shapes.InstanceShape})
     @action(detail=True, methods=["post"])
     def start(self, request: Request, ref: str) -> Response:
-        return self._ask(ref, operations.request_start)
+        return self._ask(ref, self._start)
 
     @extend_schema(request=requests.Act, responses={202: shapes.InstanceShape})
     @action(detail=True, methods=["post"])
@@ -177,20 +200,22 @@ class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
     @action(detail=True, methods=["put"], url_path="last-used")
     def last_used(self, request: Request, ref: str) -> Response:
         """Tell that it is in use. Only ever moves forward; an older time changes nothing."""
-        at = self.body(requests.LastUsed).get("last_used_at", self.now)
+        body = self.body(requests.LastUsed) if request.data else {}
+        at = body.get("last_used_at", self.now)
         if at > self.now + _CLOCKS_MAY_DIFFER:
             raise refused_field("last_used_at", "in_the_future", "it is more than 5 s ahead of our clock")
         at = min(at, self.now)
-        instance = find(ref)
-        if not instance.managed:
-            raise Unmanaged("it was not made here and is left alone: adopt it first")
-        if instance.phase in ENDED_PHASES:
-            raise WrongPhase(f"it is {instance.phase}: nothing uses it")
-        stored = instance.last_used_at
-        if stored is None or stored < at:
-            moved = operations.record_use(instance.pk, at=at, actor=actor_of(request), now=self.now)
-            stored = at if moved else max(at, stored or at)
-        return Response({"id": str(instance.pk), "name": instance.name, "last_used_at": rfc3339(stored)})
+        instance_id = own_id(ref) or find(ref).pk
+        try:
+            used = operations.record_use(instance_id, at=at, actor=actor_of(request), now=self.now)
+        except Instance.DoesNotExist:
+            raise Http404("there is no such instance") from None
+        return Response({"id": str(instance_id), "name": used.name, "last_used_at": rfc3339(used.last_used_at)})
+
+    def _start(self, instance_id: UUID, **asked: Any) -> Instance:
+        with transaction.atomic():
+            operations.admit_running(caller_of(self.request).allowance(), Instance.objects.get(pk=instance_id))
+            return operations.request_start(instance_id, **asked)
 
     def _named(self, ref: str) -> Instance:
         return find(ref)

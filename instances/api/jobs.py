@@ -1,5 +1,6 @@
 """Jobs and events over HTTP."""
 
+from django.db import transaction
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
@@ -11,12 +12,13 @@ from instances.api import requests, shapes
 from instances.api.filters import EventFilter, JobFilter
 from instances.api.pagination import NewestCreatedFirst, NewestFirst
 from instances.api.representations import event_json, job_json
-from instances.api.viewsets import ApiViewSet, actor_of, require
+from instances.api.viewsets import ApiViewSet, actor_of, caller_of, require
 from instances.lifecycle import Verb
 from instances.models import Event, Job
 
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 NEEDS_CREATE = (Verb.CREATE, Verb.DELETE)
+_ADMITTED = (Verb.CREATE, Verb.START)
 
 
 class JobViewSet(ApiViewSet):
@@ -54,7 +56,10 @@ class JobViewSet(ApiViewSet):
         control = operations.retry_job if retry else operations.cancel_job
 
         def act() -> Response:
-            job = control(asked.pk, actor=actor_of(self.request), reason=body["reason"], now=self.now)
+            with transaction.atomic():
+                if retry and asked.verb in _ADMITTED:
+                    operations.admit_running(caller_of(self.request).allowance(), asked.instance)
+                job = control(asked.pk, actor=actor_of(self.request), reason=body["reason"], now=self.now)
             return Response(job_json(job), status=202)
 
         return self.commit(act)

@@ -3,13 +3,12 @@
 from typing import Any
 
 from django.http import Http404
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from instances.api.fields import AnyObject
+from instances.api.detail_shapes import RegionShape
 from instances.api.filters import OfferFilter, TemplateFilter
 from instances.api.representations import money
 from instances.api.times import rfc3339
@@ -33,19 +32,32 @@ class OfferShape(serializers.Serializer[None]):
     refreshed_at = serializers.DateTimeField()
 
 
+class ExposedPortShape(serializers.Serializer[None]):
+    port = serializers.IntegerField()
+    type = serializers.CharField()
+
+
+class ToolShape(ExposedPortShape):
+    name = serializers.CharField()
+
+
 class TemplateShape(serializers.Serializer[None]):
     id = serializers.CharField()
     name = serializers.CharField()
     channel = serializers.CharField()
     image_url = serializers.CharField()
     rootfs_size_gb = serializers.IntegerField()
-    ports = AnyObject()
-    tools = AnyObject()
+    ports = ExposedPortShape(many=True)
+    tools = ToolShape(many=True)
     env_keys = serializers.ListField(child=serializers.CharField())
     command = serializers.CharField()
     entrypoint = serializers.CharField()
     min_cuda_version = serializers.CharField()
     refreshed_at = serializers.DateTimeField()
+
+
+class TemplateDetailShape(TemplateShape):
+    readme = serializers.CharField()
 
 
 class ProductViewSet(ApiViewSet):
@@ -58,9 +70,10 @@ class ProductViewSet(ApiViewSet):
         return self.listed(self.filter_queryset(self.get_queryset()), _offer_json)
 
 
-@extend_schema_view(list=extend_schema(responses=OpenApiTypes.OBJECT))
+@extend_schema_view(list=extend_schema(responses=RegionShape(many=True)))
 class RegionViewSet(ApiViewSet):
     queryset = Cluster.objects.all()
+    serializer_class = RegionShape
     filter_backends = []
     scopes = {"list": "read"}
 
@@ -84,6 +97,7 @@ class TemplateViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         return self.listed(self.filter_queryset(self.get_queryset()), _template_json)
 
+    @extend_schema(responses=TemplateDetailShape)
     def retrieve(self, request: Request, id: str) -> Response:  # noqa: A002 - the name of the address's part
         template = Template.objects.filter(pk=id).first() if "\0" not in id else None
         if template is None:

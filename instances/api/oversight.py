@@ -75,6 +75,7 @@ class AutomationViewSet(ApiViewSet):
         pause = operations.pause_automation(until=until, reason=body["reason"], actor=actor_of(request), now=self.now)
         return Response(self._shown(pause))
 
+    @extend_schema(responses={200: shapes.AutomationShape})
     def destroy(self, request: Request) -> Response:
         return Response(self._shown(operations.resume_automation(actor=actor_of(request), now=self.now)))
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError as NoValue
+from django.db.models import Count, QuerySet, Window
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import CursorPagination, LimitOffsetPagination
 from rest_framework.request import Request
@@ -30,8 +31,24 @@ class LimitOffset(LimitOffsetPagination):
     def get_limit(self, request: Request) -> int:
         return min(_whole_number(request, "limit", least=1, default=self.default_limit), LARGEST)
 
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
+        """The page and the count in one query, which costs a second one only where the page is empty."""
+        if not isinstance(queryset, QuerySet):
+            return super().paginate_queryset(queryset, request, view)
+        self.request, self.limit, self.offset = request, self.get_limit(request), self.get_offset(request)
+        counted = queryset.annotate(rows_in_all=Window(Count("*")))
+        page = list(counted[self.offset : self.offset + self.limit])
+        if page:
+            self.count = page[0][-1] if isinstance(page[0], tuple) else page[0].rows_in_all
+        else:
+            self.count = queryset.count() if self.offset else 0
+        return page
+
     def get_offset(self, request: Request) -> int:
         return min(_whole_number(request, "offset", least=0, default=0), _FURTHEST)
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        return _described(schema, count={"type": "integer"})
 
 
 class NewestFirst(CursorPagination):
@@ -44,6 +61,9 @@ class NewestFirst(CursorPagination):
 
     def get_page_size(self, request: Request) -> int:
         return min(_whole_number(request, "limit", least=1, default=100), LARGEST)
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        return _described(schema)
 
     def decode_cursor(self, request: Request) -> Any:
         try:
@@ -59,6 +79,13 @@ class NewestFirst(CursorPagination):
             if self.cursor_query_param not in request.query_params:
                 raise
             raise _no_cursor_of_ours() from None
+
+
+def _described(rows: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The shape of a page, for the OpenAPI description."""
+    link = {"type": ["string", "null"], "format": "uri"}
+    properties = {**more, "next": link, "previous": link, "results": rows}
+    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def _no_cursor_of_ours() -> ValidationError:

@@ -20,9 +20,9 @@ def find(reference: str, among: InstanceQuerySet | None = None) -> Instance:
     Raises Http404, and Problem `ambiguous_ref` with the ids where it fits several.
     """
     rows = Instance.objects.select_related("machine") if among is None else among
-    own_id = _uuid(reference)
-    if own_id is not None:
-        found = rows.filter(pk=own_id).first()
+    ours = own_id(reference)
+    if ours is not None:
+        found = rows.filter(pk=ours).first()
         if found is not None:
             return found
     if not reference or len(reference) > _LONGEST or has_control_characters(reference):
@@ -42,7 +42,8 @@ def find(reference: str, among: InstanceQuerySet | None = None) -> Instance:
     return left[0]
 
 
-def _uuid(text: str) -> UUID | None:
+def own_id(text: str) -> UUID | None:
+    """The reference as an id of ours, where it is shaped like one."""
     if len(text) != 36:
         return None
     try:

@@ -30,7 +30,7 @@ def instance_json(instance: Instance, *, now: datetime, account: ProviderAccount
         "provider_status": (machine.status if machine else "") or None,
         "provider_error": (machine.status_error if machine else "") or None,
         **_place(instance, machine),
-        "cost_usd_so_far": f"{instance.cost_usd(now).quantize(_SIX_PLACES):f}",
+        "cost_usd_so_far": cost_json(instance, now),
         "spot_status": (machine.spot_status if machine else "") or None,
         "reclaim_at": _time(machine.reclaim_at if machine else None),
         "endpoints": machine.endpoints if machine else [],
@@ -56,6 +56,10 @@ def instance_json(instance: Instance, *, now: datetime, account: ProviderAccount
         "stopped_at": _time(machine.stopped_at if machine else None),
         "observed_at": _time(effective_observed_at(machine, account) if machine else None),
     }
+
+
+def cost_json(instance: Instance, now: datetime) -> str:
+    return f"{instance.cost_usd(now).quantize(_SIX_PLACES):f}"
 
 
 def _place(instance: Instance, machine: Machine | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Each is one transaction: the change, the job that pursues it and its event. `now
 """
 
 from instances.operations.adoption import adopt, release
+from instances.operations.allowance import Allowance, KeyLimit, admit_create, admit_running
 from instances.operations.automation import hold_reason, pause_automation, resume_automation
 from instances.operations.errands import request_edit, request_migrate, request_restart, request_save_image
 from instances.operations.job_control import cancel_job, retry_job
@@ -17,7 +18,8 @@ from instances.operations.refusals import (
     WrongPhase,
 )
 from instances.operations.revival import request_revival
-from instances.operations.settings import change_settings, record_use
+from instances.operations.settings import change_settings
+from instances.operations.use import Used, record_use
 from instances.operations.wishes import (
     InstanceSpec,
     request_create,
@@ -27,14 +29,19 @@ from instances.operations.wishes import (
 )
 
 __all__ = [
+    "Allowance",
     "InstanceSpec",
     "JobOpen",
     "JobSent",
+    "KeyLimit",
     "NameTaken",
     "OperationRefused",
     "Protected",
     "Unmanaged",
+    "Used",
     "WrongPhase",
+    "admit_create",
+    "admit_running",
     "adopt",
     "cancel_job",
     "change_settings",

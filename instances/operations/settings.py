@@ -1,16 +1,15 @@
-"""What people change without a provider call, and the use that clients report."""
+"""What people change without a provider call."""
 
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q
 
 from instances import health_checks
 from instances.events import Actor, record
 from instances.lifecycle import Observed
-from instances.models import Event, Instance
+from instances.models import Instance
 from instances.operations.refusals import NameTaken
 from instances.operations.wishes import managed_instance
 from instances.phases import refresh_phase
@@ -60,27 +59,6 @@ def change_settings(instance_id: UUID, changes: dict[str, Any], *, actor: Actor,
             after={name: _plain(differing[name]) for name in before},
         )
         return instance
-
-
-def record_use(instance_id: UUID, *, at: datetime, actor: Actor, now: datetime) -> bool:
-    """Move the last use forward, in one atomic update that no other write can undo; False where it is older than stored.
-
-    A use is no event, but the first after ready is. `at` must not lie in the future.
-    """
-    moved = Instance.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=at), pk=instance_id).update(last_used_at=at)
-    if not moved:
-        return False
-    first_uses = Event.objects.filter(instance=OuterRef("pk"), type="instance.first_used", at__gte=OuterRef("ready_at"))
-    instance: Any = Instance.objects.only("id", "ready_at").annotate(told=Exists(first_uses)).get(pk=instance_id)
-    if instance.ready_at is not None and instance.ready_at <= at and not instance.told:
-        record(
-            "instance.first_used",
-            at=now,
-            actor=actor,
-            instance=instance,
-            reason="first use since it became ready",
-        )
-    return True
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils import timezone
 
+from instances.events import SYSTEM
+from novita_manager.keys import issue_key
 from novita_manager.models import ApiKey
 from novita_manager.roles import make_role_groups
 
@@ -38,7 +41,15 @@ def open_first_access(*, password: str, api_key: str) -> FirstAccess:
         known = ApiKey.objects.matching(api_key) if api_key else ApiKey.objects.filter(name=KEY_NAME).first()
         plain = ""
         if known is None:
-            _, plain = ApiKey.objects.issue(name=KEY_NAME, scopes=["admin"], owner=ADMIN_NAME, key=api_key or None)
+            _, plain = issue_key(
+                actor=SYSTEM,
+                now=timezone.now(),
+                reason="the first key",
+                name=KEY_NAME,
+                scopes=["admin"],
+                owner=ADMIN_NAME,
+                key=api_key or None,
+            )
     return FirstAccess(
         admin_made=admin_made,
         key_made=known is None,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.test import Client
 
 from tests.factories import client_of, make_instance, make_key
 
@@ -59,3 +60,21 @@ def test_a_wrong_key_costs_no_other_key_anything(settings: Any) -> None:
     for _ in range(3):
         assert client_of("wrong" * 10).get("/api/v1/instances").status_code == 401
     assert client_of(plain).get("/api/v1/instances").status_code == 200
+
+
+def test_each_answer_tells_what_is_left_of_its_budget(settings: Any) -> None:
+    settings.RATE_LIMIT_READ, settings.RATE_LIMIT_LAST_USED = "20/2h", "5/h"
+    make_instance(name="one")
+    client = client_of(make_key()[1])
+
+    first, second = client.get("/api/v1/instances"), client.get("/api/v1/instances/unknown")
+    used = client.put("/api/v1/instances/one/last-used")
+
+    assert first["RateLimit-Policy"] == '"read";q=20;w=7200'
+    assert [one["RateLimit"].partition(";t=")[0] for one in (first, second)] == ['"read";r=19', '"read";r=18']
+    assert 1 <= int(first["RateLimit"].partition(";t=")[2]) <= 7200
+    assert used["RateLimit-Policy"] == '"last_used";q=5;w=3600'
+
+
+def test_who_is_let_in_by_nothing_has_no_budget_to_tell() -> None:
+    assert not Client().get("/api/v1/instances").has_header("RateLimit")

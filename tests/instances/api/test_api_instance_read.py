@@ -81,7 +81,7 @@ def test_a_list_costs_the_same_queries_whatever_it_holds() -> None:
         answer = caller.get("/instances")
 
     assert answer.json()["count"] == 12
-    assert len(queries) <= 6, [one["sql"] for one in queries]
+    assert len(queries) <= 5, [one["sql"] for one in queries]
 
 
 def test_lists_leave_ended_ones_out_unless_they_are_asked_for() -> None:
