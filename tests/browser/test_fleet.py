@@ -1,5 +1,7 @@
 """The fleet in a real browser: what a policy, a script or a narrow screen would break, and that nothing jumps meanwhile."""
 
+from datetime import timedelta
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
@@ -8,7 +10,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from instances.alarms import raise_alarm
-from instances.models import Alarm, AutomationPause, Instance, Job
+from instances.api.times import rfc3339
+from instances.models import Alarm, AutomationPause, Instance, Job, ProviderAccount
 from instances.operations import change_settings
 from tests.browser.conftest import PASSWORD, listening, sign_in
 from tests.pages import KEY, person, running
@@ -66,6 +69,35 @@ def test_a_change_appears_without_a_reload_and_keeps_focus_place_ticks_and_open_
     assert page.is_checked(f"#pick-{instance.pk}")
     assert page.get_attribute(f"#verbs-{instance.pk}", "open") is not None
     expect(page.locator("#bulk-count")).to_have_text("1 chosen")
+    assert complaints == []
+
+
+def test_what_only_grew_older_is_set_in_place_and_a_field_that_is_written_in_waits(
+    admin: User, live_server: LiveServer, desk: BrowserContext
+) -> None:
+    now = timezone.now()
+    account = ProviderAccount.objects.create(name="simulator", first_contact_at=now, complete_list_at=now)
+    instance = running("trainer", at=now)
+    raise_alarm("no_metrics", "x", text="as it was first", remedy="Look at it", now=now)
+    page, complaints = listening(desk)
+    sign_in(page, live_server)
+    row = page.locator(f"#row-{instance.pk}")
+    row.evaluate("row => row.marked = true")
+    page.click(".alarms summary")
+    field = page.locator(".note input").first
+    field.type("I know")
+
+    later = now + timedelta(seconds=40)
+    ProviderAccount.objects.filter(pk=account.pk).update(complete_list_at=later)
+    raise_alarm("no_metrics", "x", text="as it is now", remedy="Look at it", now=now)
+
+    expect(row.locator(".read time")).to_have_attribute("datetime", rfc3339(later), timeout=WITHIN)
+    assert row.evaluate("row => row.marked === true")
+    expect(page.locator("#part-attention")).to_contain_text("as it was first")
+    expect(field).to_have_value("I know")
+    page.locator("h1").evaluate("document.activeElement.blur()")
+    expect(page.locator("#part-attention")).to_contain_text("as it is now", timeout=WITHIN)
+    expect(page.locator(".note input").first).to_have_value("I know")
     assert complaints == []
 
 
@@ -277,4 +309,10 @@ def test_axe_finds_nothing_on_the_pages_of_the_fleet(
         page.goto(f"{live_server.url}{address}")
         found = Axe().run(page).response["violations"]
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == [], address
+    page.goto(f"{live_server.url}/fleet/{instance.pk}/restart?back=/")
+    page.click("button.main")
+    expect(page.locator(".messages")).to_contain_text("asked to restart")
+    page.click(".menu summary")
+    page.click(".alarms summary")
+    assert Axe().run(page).response["violations"] == []
     context.close()
