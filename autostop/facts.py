@@ -81,6 +81,8 @@ def facts_of(
 ) -> Facts:
     """Ready and the run's begin count only while Novita shows it running: else they tell of an earlier run."""
     machine = instance.machine
+    if standing.hold is Hold.NONE and machine is not None and machine.unverified_since is not None:
+        standing = Standing(hold=Hold.FROZEN, reason="Novita's lists lack it and are not believed yet")
     runs = instance.observed is Observed.RUNNING
     return Facts(
         now=now,

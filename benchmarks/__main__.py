@@ -21,10 +21,11 @@ def main() -> int:
 
         django.setup()
         from benchmarks.fleet_page import fleet_page  # noqa: PLC0415
+        from benchmarks.syncing import syncing  # noqa: PLC0415
         from benchmarks.table import show  # noqa: PLC0415
         from benchmarks.watching import watching  # noqa: PLC0415
 
-        rows = [*watching(Path(folder)), *fleet_page()]
+        rows = [*watching(Path(folder)), *syncing(), *fleet_page()]
         show(rows)
         return 0 if all(row.ok for row in rows) else 1
 

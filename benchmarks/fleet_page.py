@@ -8,10 +8,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from statistics import median
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -103,7 +103,7 @@ def _asked(
     ]
 
 
-def _size(answer: HttpResponse) -> str:
+def _size(answer: Any) -> str:
     return f"{len(answer.content) / 1000:.0f} kB"
 
 

@@ -1,10 +1,6 @@
 """What it costs to watch 1,000 running instances; then what the API costs with this fleet."""
 
-import json
-import time
-from collections.abc import Callable
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 from django.conf import settings
 from django.core.management import call_command
@@ -13,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from benchmarks.api import api
+from benchmarks.provider import calls, control, timed
 from benchmarks.table import Row
 from instances import provider
 from instances.models import Machine
@@ -39,17 +36,17 @@ def watching(folder: Path) -> list[Row]:
 
 def _sync(url: str) -> list[Row]:
     client = provider.novita()
-    first_seconds, _ = _timed(lambda: run_list(client, trigger="person"))
+    first_seconds, _ = timed(lambda: run_list(client, trigger="person"))
     while Machine.objects.filter(details_due=True).exists():
         read_details_if_due(timezone.now())
     run_list(client, trigger="person")
-    _control(url, "faults", {"faults": [{"call": "*", "kind": "latency", "seconds": LATENCY_SECONDS}]})
-    before = _calls(url)
+    control(url, "faults", {"faults": [{"call": "*", "kind": "latency", "seconds": LATENCY_SECONDS}]})
+    before = calls(url)
     reset_queries()
     with CaptureQueriesContext(connection) as queries:
-        seconds, _ = _timed(lambda: run_list(client, trigger="poll"))
-    after = _calls(url)
-    _control(url, "faults", {"faults": []})
+        seconds, _ = timed(lambda: run_list(client, trigger="poll"))
+    after = calls(url)
+    control(url, "faults", {"faults": []})
     pages = after.get("list", 0) - before.get("list", 0)
     others = sum(after.values()) - sum(before.values()) - pages
     writes = sum(query["sql"].startswith('UPDATE "instances_machine"') for query in queries.captured_queries)
@@ -72,22 +69,3 @@ def _sync(url: str) -> list[Row]:
         ),
         Row(what="  anything in motion afterwards", figure="yes" if in_motion() else "no", limit="no", ok=not in_motion()),
     ]
-
-
-def _timed(act: Callable[[], object]) -> tuple[float, object]:
-    started = time.perf_counter()
-    result = act()
-    return time.perf_counter() - started, result
-
-
-def _calls(url: str) -> dict[str, int]:
-    with urlopen(f"{url}/_simulator/calls", timeout=10) as answer:  # noqa: S310 - our own simulator on loopback
-        counts: dict[str, int] = json.load(answer)["counts"]
-    return counts
-
-
-def _control(url: str, what: str, body: dict[str, object]) -> None:
-    request = Request(f"{url}/_simulator/{what}", data=json.dumps(body).encode(), method="PUT")  # noqa: S310
-    request.add_header("Content-Type", "application/json")
-    with urlopen(request, timeout=10):  # noqa: S310 - our own simulator on loopback
-        pass

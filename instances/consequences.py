@@ -13,7 +13,8 @@ from instances.lifecycle import Observed, Wanted, shows, wish_shown_by
 
 class Meaning(StrEnum):
     NOTHING = "nothing"
-    MET = "met"  # the wish is shown for the first time
+    SHOWN = "shown"  # a stop or deletion is shown for the first time: a second read must prove it
+    MET = "met"  # the wish is shown, a stop or deletion twice
     UNMET = "unmet"  # the wish was met and is no longer, through a call of ours or a thing come back: pursue it again
     OUTSIDE = "outside"  # somebody did it at Novita: that is a wish too
     RECLAIMED = "reclaimed"  # Novita took a spot machine back
@@ -27,7 +28,8 @@ class Seen:
     `call_in_flight`: a call of the open job has no end yet. `last_call_ended_at`: of any job of the instance, and
     `start_call_ended_at` of one that may make it run. `stop_sent`: the open job is a stop that Novita was asked for.
     `contradicted`: a call for something else was made last and never settled. `started_at` is Novita's own time of the
-    last start.
+    last start. `shown_at` is when the first read began that shows the wish; `proven`: a list and a read by id, both begun
+    after the call, show it absent.
     """
 
     wanted: str
@@ -44,6 +46,8 @@ class Seen:
     start_call_ended_at: datetime | None = None
     contradicted: bool = False
     started_at: datetime | None = None
+    shown_at: datetime | None = None
+    proven: bool = False
     spot_reclaim: bool = False
     settle: timedelta = timedelta(seconds=60)
 
@@ -88,6 +92,8 @@ def _of_unmet(seen: Seen) -> Consequence:
         return _NOTHING
     if seen.contradicted and _within_settle(seen):
         return Consequence(meaning=Meaning.WAIT, reason="an earlier call for something else may still take effect")
+    if seen.wanted in (Wanted.STOPPED, Wanted.DELETED) and not (seen.proven or _shown_twice(seen)):
+        return Consequence(meaning=Meaning.SHOWN, reason=f"Novita shows it {seen.observed}: a second read must prove it")
     return Consequence(meaning=Meaning.MET, reason=f"Novita shows it {seen.observed}")
 
 
@@ -137,6 +143,13 @@ def _started(seen: Seen) -> Consequence:
     if seen.read_began_at <= seen.first_seen_at:
         return Consequence(meaning=Meaning.WAIT, reason="a second read must show that it runs")
     return _started_by_somebody()
+
+
+def _shown_twice(seen: Seen) -> bool:
+    """Whether an earlier read showed it too, begun after the call like this one."""
+    if seen.shown_at is None or seen.read_began_at <= seen.shown_at:
+        return False
+    return seen.job_call_ended_at is None or seen.shown_at > seen.job_call_ended_at
 
 
 def _started_later(seen: Seen) -> bool:

@@ -3,7 +3,7 @@
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 from instances.models import Event, Instance, Job
 
@@ -23,28 +23,38 @@ SYSTEM = Actor(kind="system", name="novita-manager")
 OUTSIDE = Actor(kind="outside", name="Novita")
 
 
-def record(
-    type_: str,
-    *,
-    at: datetime,
-    actor: Actor,
-    instance: Instance | None = None,
-    job: Job | None = None,
-    reason: str = "",
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-    request_id: str = "",
-) -> Event:
-    """Append one event. `before` and `after` hold the changed values by name, never a secret."""
-    return Event.objects.create(
+class EventFields(TypedDict, total=False):
+    """`before` and `after` hold the changed values by name, never a secret."""
+
+    at: Required[datetime]
+    actor: Required[Actor]
+    instance: Instance | None
+    job: Job | None
+    reason: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    request_id: str
+
+
+def record(type_: str, **fields: Unpack[EventFields]) -> Event:
+    """Append one event."""
+    event = event_of(type_, **fields)
+    event.save(force_insert=True)
+    return event
+
+
+def event_of(type_: str, **fields: Unpack[EventFields]) -> Event:
+    """One event that is not stored yet: for many at once."""
+    actor, job = fields["actor"], fields.get("job")
+    return Event(
         type=type_,
-        at=at,
-        instance=instance,
+        at=fields["at"],
+        instance=fields.get("instance"),
         job=job,
         actor_kind=actor.kind,
         actor_name=actor.name[:255],
-        request_id=request_id or current_request_id.get() or (job.request_id if job else ""),
-        reason=reason[:1000],
-        before=before or {},
-        after=after or {},
+        request_id=fields.get("request_id") or current_request_id.get() or (job.request_id if job else ""),
+        reason=fields.get("reason", "")[:1000],
+        before=fields.get("before") or {},
+        after=fields.get("after") or {},
     )

@@ -97,9 +97,14 @@ _BEGIN_COLUMNS = ("health_state", "health_detail", "health_failures", "health_du
 
 def await_endpoints(instance: Instance) -> None:
     """It began to run, and where its ports answer is not read yet: not ready before that. In the caller's transaction."""
+    expect_endpoints(instance)
+    instance.save(update_fields=[name for name in _BEGIN_COLUMNS if name != "ready_at"])
+
+
+def expect_endpoints(instance: Instance) -> None:
+    """The same in memory, for instances that are not stored yet."""
     instance.health_state, instance.health_failures = HealthState.CHECKING, 0
     instance.health_detail, instance.health_due_at = "its endpoints are being read from Novita", None
-    instance.save(update_fields=[name for name in _BEGIN_COLUMNS if name != "ready_at"])
 
 
 def begin_checks(instance: Instance, machine: Machine, *, now: datetime) -> None:

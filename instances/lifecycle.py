@@ -258,6 +258,8 @@ def phase_of(facts: PhaseFacts) -> tuple[Phase, str]:
 
 def _ended(facts: PhaseFacts) -> tuple[Phase, str] | None:
     if facts.observed is Observed.ABSENT:
+        if facts.wanted == Wanted.DELETED and facts.verb == Verb.DELETE and not facts.met:
+            return Phase.DELETING, "Novita no longer shows it; a second read must prove it"
         if facts.wanted == Wanted.DELETED:
             return Phase.DELETED, "Novita no longer lists it and does not find it"
         return Phase.GONE, "Novita no longer lists it and does not find it, though nobody here deleted it"

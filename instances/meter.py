@@ -1,6 +1,11 @@
-"""The meter: running intervals with the price frozen at their start. It follows observed states only. Disks apart."""
+"""The meter: running intervals with the price frozen at their start. It follows observed states only. Disks apart.
 
-from datetime import datetime
+Each edge of an interval is a time with its bounds: no earlier than the last read that showed what was before, no later
+than the end of the first read that showed what came after, and within a second where Novita tells the time itself.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from instances.lifecycle import BILLED, Observed
@@ -8,24 +13,68 @@ from instances.models import Machine, Offer, RunningInterval
 from instances.models.machine import interval_usd
 
 _GOES_ON = (Observed.UNKNOWN, Observed.MIGRATING, Observed.REMOVING)
+_ASKED_TO_START = ("tostart", "tobestarted")  # not billed before `starting`
+_TOLD_IN = timedelta(seconds=1)  # Novita's own times are whole seconds
 METER_COLUMNS = ("metered_usd", "billed_since", "billed_price_usd_per_hour")
 
 
-def follow(machine: Machine, observed: Observed, *, read_began_at: datetime) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """When a read began and had ended, and when the newest one before it began that vouches for the row."""
+
+    began_at: datetime
+    ended_at: datetime
+    known_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Edge:
+    at: datetime
+    not_before: datetime
+    not_after: datetime
+
+
+def follow(
+    machine: Machine,
+    observed: Observed,
+    *,
+    read_began_at: datetime,
+    read_ended_at: datetime | None = None,
+    known_at: datetime | None = None,
+) -> None:
     """Open or close the machine's interval in memory and in its table; the caller saves METER_COLUMNS.
 
-    Novita's own times of start and stop bound an interval where they are plausible, else the time of the read. A move, a
-    removal and an unfamiliar status change nothing: the meter goes on as it was.
+    A move, a removal, an unfamiliar status and one that only announces a start change nothing: the meter goes on as it was.
     """
+    read = _Read(began_at=read_began_at, ended_at=max(read_began_at, read_ended_at or read_began_at), known_at=known_at)
     if observed in _GOES_ON:
+        _note_doubt(machine, read)
+        return
+    if machine.billed_since is None and machine.status.lower() in _ASKED_TO_START:
         return
     billed = observed in BILLED
     if billed and _stopped_unseen(machine, observed, read_began_at):
-        _close(machine, _end(machine, read_began_at))
+        _close(machine, _end(machine, read, None))
     if billed and machine.billed_since is None:
-        _open(machine, _start(machine, observed, read_began_at))
-    elif not billed and machine.billed_since is not None:
-        _close(machine, _end(machine, read_began_at))
+        last = RunningInterval.objects.filter(machine=machine).order_by("-id").first()
+        _open(machine, _start(machine, observed, read, last)).save()
+    elif billed:
+        RunningInterval.objects.filter(machine=machine, ended_at=None, ended_not_before__isnull=False).update(
+            ended_not_before=None
+        )
+    elif machine.billed_since is not None:
+        open_one = RunningInterval.objects.filter(machine=machine, ended_at=None).first()
+        _close(machine, _end(machine, read, open_one.ended_not_before if open_one else None))
+
+
+def first_interval(
+    machine: Machine, observed: Observed, *, read_began_at: datetime, read_ended_at: datetime
+) -> RunningInterval | None:
+    """The interval, unsaved, of a machine that no read showed before; None where it is not billed."""
+    if observed not in BILLED or observed in _GOES_ON or machine.status.lower() in _ASKED_TO_START:
+        return None
+    read = _Read(began_at=read_began_at, ended_at=max(read_began_at, read_ended_at), known_at=None)
+    return _open(machine, _start(machine, observed, read, None))
 
 
 def listed_price_usd_per_hour(machine: Machine) -> Decimal | None:
@@ -37,19 +86,35 @@ def listed_price_usd_per_hour(machine: Machine) -> Decimal | None:
     return per_gpu * max(1, machine.gpu_num) if per_gpu is not None else None
 
 
-def _open(machine: Machine, at: datetime) -> None:
+def _open(machine: Machine, edge: _Edge) -> RunningInterval:
     if machine.price_usd_per_hour is None:
         machine.price_usd_per_hour = listed_price_usd_per_hour(machine)
-    machine.billed_since, machine.billed_price_usd_per_hour = at, machine.price_usd_per_hour
-    RunningInterval.objects.create(machine=machine, started_at=at, price_usd_per_hour=machine.price_usd_per_hour)
+    machine.billed_since, machine.billed_price_usd_per_hour = edge.at, machine.price_usd_per_hour
+    return RunningInterval(
+        machine=machine,
+        started_at=edge.at,
+        started_not_before=edge.not_before,
+        started_not_after=edge.not_after,
+        price_usd_per_hour=machine.price_usd_per_hour,
+    )
 
 
-def _close(machine: Machine, at: datetime) -> None:
+def _close(machine: Machine, edge: _Edge) -> None:
     if machine.billed_since is None:
         return
-    machine.metered_usd += interval_usd(machine.billed_since, at, machine.billed_price_usd_per_hour)
-    RunningInterval.objects.filter(machine=machine, ended_at=None).update(ended_at=at)
+    machine.metered_usd += interval_usd(machine.billed_since, edge.at, machine.billed_price_usd_per_hour)
+    RunningInterval.objects.filter(machine=machine, ended_at=None).update(
+        ended_at=edge.at, ended_not_before=edge.not_before, ended_not_after=edge.not_after
+    )
     machine.billed_since = machine.billed_price_usd_per_hour = None
+
+
+def _note_doubt(machine: Machine, read: _Read) -> None:
+    """From here on nobody can tell whether it is billed: where it turns out to have ended, it may have ended since."""
+    if machine.billed_since is not None and read.known_at is not None:
+        RunningInterval.objects.filter(machine=machine, ended_at=None, ended_not_before=None).update(
+            ended_not_before=max(read.known_at, machine.billed_since)
+        )
 
 
 def _stopped_unseen(machine: Machine, observed: Observed, read_began_at: datetime) -> bool:
@@ -60,19 +125,32 @@ def _stopped_unseen(machine: Machine, observed: Observed, read_began_at: datetim
     return since < stopped <= started <= read_began_at
 
 
-def _start(machine: Machine, observed: Observed, read_began_at: datetime) -> datetime:
-    last = RunningInterval.objects.filter(machine=machine).order_by("-id").first()
-    earliest = last.ended_at if last and last.ended_at else None
+def _start(machine: Machine, observed: Observed, read: _Read, last: RunningInterval | None) -> _Edge:
+    """Novita tells when it began to run. It is billed from the pull on: the interval began no later."""
+    at, latest = read.began_at, read.ended_at
+    if _start_is_told(machine, observed, read, last) and machine.started_at is not None:
+        at, latest = machine.started_at, min(machine.started_at + _TOLD_IN, latest)
+    known = (read.known_at, machine.called_at, last.ended_not_before if last else None)
+    earliest = max((one for one in known if one is not None), default=machine.created_at)
+    return _Edge(at=at, not_before=min(earliest, at), not_after=max(latest, at))
+
+
+def _start_is_told(machine: Machine, observed: Observed, read: _Read, last: RunningInterval | None) -> bool:
     told = machine.started_at
-    if told is None or told > read_began_at or observed is Observed.PULLING:
-        return read_began_at
+    if told is None or told > read.began_at or observed is Observed.PULLING:
+        return False
     if machine.stopped_at is not None and machine.stopped_at > told:
-        return read_began_at  # the start before the one that is under way
-    return told if earliest is None or told >= earliest else read_began_at
+        return False  # the start before the one that is under way
+    return last is None or last.ended_at is None or told >= last.ended_at
 
 
-def _end(machine: Machine, read_began_at: datetime) -> datetime:
+def _end(machine: Machine, read: _Read, doubted_since: datetime | None) -> _Edge:
+    """`doubted_since`: from when on nobody could tell whether it was billed."""
+    since = machine.billed_since or read.began_at
     told = machine.stopped_at
-    if told is not None and machine.billed_since is not None and machine.billed_since <= told <= read_began_at:
-        return told
-    return max(read_began_at, machine.billed_since or read_began_at)
+    if told is not None and since <= told <= read.began_at:
+        earliest = min(told, doubted_since or told)
+        return _Edge(at=told, not_before=earliest, not_after=max(told, min(told + _TOLD_IN, read.ended_at)))
+    at = max(read.began_at, since)
+    earliest = doubted_since or read.known_at or since
+    return _Edge(at=at, not_before=min(max(earliest, since), at), not_after=max(read.ended_at, at))

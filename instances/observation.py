@@ -5,36 +5,34 @@ the caller's transaction, which must have begun with `locked_account()`: it keep
 a complete list can vouch for every row it left unchanged.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Q
 
 from instances import health_checks, meter
 from instances.alarms import clear_alarm, raise_alarm
 from instances.consequences import Consequence, Meaning, Seen, consequence_of
 from instances.events import OUTSIDE, SYSTEM, record
-from instances.lifecycle import MOVING, WISH_VERBS, JobState, Observed, Verb, Wanted, observed_of
+from instances.lifecycle import WISH_VERBS, JobState, Observed, Verb, Wanted, observed_of, shows
 from instances.models import Instance, Job, Machine, ProviderAccount
+from instances.models.machine import MachineQuerySet
 from instances.novita.types import InstanceDetail
 from instances.operations.jobs import derive_job, end_job, write_wish
+from instances.outside import outside_changes, take_over_settings
 from instances.phases import current_job, refresh_phase
 from instances.readings import COMPARED, Reading, changes, connection_of, endpoints_of
+from instances.sightings import OBSERVED_COLUMNS, note_move, take_columns, take_disk_prices
 
-# What an observation writes; the columns of the create attempt are the executor's and are never touched by it.
-_WRITTEN = (
-    *COMPARED,
-    *meter.METER_COLUMNS,
-    "status_since",
-    "running_since",
-    "observed_at",
-    "missing_since",
-    "absent_at",
-    "details_due",
-    "endpoints",
-    "connection",
+_DETAIL_COLUMNS = (
+    *("endpoints", "connection", "details_due", "details_read_at", "data_purged_at"),
+    *("disk_usd_per_gb_day", "stopped_disk_usd_per_gb_day", "free_disk_gb"),
 )
+
+_QUIET_COLUMNS = (*COMPARED, "observed_at", "missing_since", "unverified_since", "not_found_at")
 
 KEPT_DATA = timedelta(days=7)  # Novita keeps the disks of a stopped instance so long where it names no date
 
@@ -46,29 +44,52 @@ def locked_account() -> ProviderAccount | None:
 
 def effective_observed_at(machine: Machine, account: ProviderAccount | None) -> datetime | None:
     """The start of the newest read that vouches for what the row says: its own, or a complete list that had it unchanged."""
-    listed_at = account.complete_list_at if account and machine.missing_since is None and machine.observed_at else None
-    return max((at for at in (machine.observed_at, listed_at) if at), default=None)
+    return vouched_at(machine.observed_at, machine.missing_since, account)
+
+
+def vouched_at(
+    observed_at: datetime | None, missing_since: datetime | None, account: ProviderAccount | None
+) -> datetime | None:
+    """The same from the columns alone."""
+    listed_at = account.complete_list_at if account and missing_since is None and observed_at else None
+    return max((at for at in (observed_at, listed_at) if at), default=None)
 
 
 def observe(
-    machine: Machine, reading: Reading, *, began_at: datetime, now: datetime, account: ProviderAccount | None
+    machine: Machine,
+    reading: Reading,
+    *,
+    began_at: datetime,
+    now: datetime,
+    account: ProviderAccount | None,
+    listed: bool = False,
 ) -> bool:
-    """Take a reading over. False where it is older than what is known."""
+    """Take a reading over; `listed` where a list gave it. False where it is older than what is known."""
     known_at = effective_observed_at(machine, account)
     if known_at is not None and began_at < known_at:
         return False
     before = machine.observed
-    for name, value in changes(machine, reading).items():
-        setattr(machine, name, value)
-    seen = observed_of(machine.status)
-    machine.observed_at = began_at
-    _note_presence(machine, seen, began_at=began_at, now=now)
-    if seen is not before or machine.status_since is None:
-        _note_move(machine, seen, before, began_at=began_at)
-    meter.follow(machine, machine.observed, read_began_at=began_at)
-    machine.save(update_fields=_WRITTEN)
-    _after(machine, before, began_at=began_at, now=now)
+    differing = changes(machine, reading)
+    outside = outside_changes(machine, differing)
+    take_columns(machine, differing, before, began_at=began_at, listed=listed)
+    if machine.observed is Observed.ABSENT:
+        clear_alarm("surplus_machine", machine.novita_id or "", now=now)
+    meter.follow(machine, machine.observed, read_began_at=began_at, read_ended_at=now, known_at=known_at)
+    machine.save(update_fields=OBSERVED_COLUMNS)
+    _after(machine, before, began_at=began_at, now=now, outside=outside)
     return True
+
+
+def observe_quietly(readings: Mapping[int, Reading], *, began_at: datetime, account: ProviderAccount | None) -> None:
+    """Listed machines, by the id of their rows, whose readings change what nothing follows from: in few statements."""
+    machines = []
+    for machine in Machine.objects.filter(pk__in=readings).defer("connection"):
+        known_at = effective_observed_at(machine, account)
+        if known_at is None or began_at >= known_at:
+            reading = readings[machine.pk]
+            take_columns(machine, changes(machine, reading), machine.observed, began_at=began_at, listed=True)
+            machines.append(machine)
+    Machine.objects.bulk_update(machines, _QUIET_COLUMNS, batch_size=500)
 
 
 def observe_details(machine: Machine, detail: InstanceDetail, *, now: datetime) -> None:
@@ -83,38 +104,79 @@ def observe_details(machine: Machine, detail: InstanceDetail, *, now: datetime) 
         kept = timedelta(days=detail.keep_data_days) if detail.keep_data_days else KEPT_DATA
         machine.data_purged_at = detail.release_data_at or (machine.stopped_at or now) + kept
         machine.details_due = False
-    machine.save(update_fields=["endpoints", "connection", "details_due", "details_read_at", "data_purged_at"])
+    take_disk_prices(machine, detail)
+    machine.save(update_fields=_DETAIL_COLUMNS)
     instance = _locked_instance(machine)
     if instance.machine_id == machine.pk and seen is Observed.RUNNING:
         health_checks.begin_checks(instance, machine, now=now)
         refresh_phase(instance, now=now)
 
 
-def observe_missing(machine: Machine, *, list_began_at: datetime) -> None:
-    """A complete list did not have it. Missing is not gone: only a not-found by id makes it so."""
-    if machine.missing_since is None and (machine.observed_at is None or machine.observed_at < list_began_at):
-        machine.missing_since = list_began_at
-        machine.save(update_fields=["missing_since"])
+def observe_missing(machine_ids: Collection[int], *, list_began_at: datetime) -> None:
+    """A complete list did not have them. Missing is not gone: only a not-found by id makes it so."""
+    _unseen_since(machine_ids, list_began_at).filter(missing_since=None).update(
+        missing_since=list_began_at, unverified_since=None
+    )
+
+
+def note_unverified(machine_ids: Collection[int], *, list_began_at: datetime) -> None:
+    """A list that is not believed did not have them: their rows stay as they are, and say since when nobody vouches."""
+    _unseen_since(machine_ids, list_began_at).filter(unverified_since=None).update(unverified_since=list_began_at)
+
+
+def _unseen_since(machine_ids: Collection[int], list_began_at: datetime) -> MachineQuerySet:
+    older = Q(observed_at=None) | Q(observed_at__lt=list_began_at)
+    return Machine.objects.filter(older, pk__in=machine_ids)
 
 
 def observe_not_found(machine: Machine, *, began_at: datetime, now: datetime, account: ProviderAccount | None) -> bool:
     """Novita did not find it by id. Together with a complete list that lacks it, that proves it absent.
 
-    Not while the account is frozen, nor within the settle period of a call of ours that may have moved it.
+    Not while the account is frozen or its lists are doubted, nor within the settle period of a call of ours that may have
+    moved it. Of what Novita called removed before it is the second proof.
     """
-    if machine.missing_since is None or (machine.observed_at is not None and began_at < machine.observed_at):
+    if machine.observed_at is not None and began_at < machine.observed_at:
         return False
-    called_at = calls_that_move([machine.instance_id]).get(machine.instance_id)
-    if (account and account.frozen_since) or (called_at is not None and began_at < called_at + settings.SETTLE_PERIOD):
+    known_at = effective_observed_at(machine, account)
+    machine.not_found_at = began_at
+    if not _proves_absence(machine, began_at, account):
+        machine.save(update_fields=["not_found_at"])
         return False
     before = machine.observed
-    machine.absent_at = machine.observed_at = began_at
-    _note_move(machine, Observed.ABSENT, before, began_at=began_at)
+    machine.absent_at, machine.observed_at = machine.absent_at or began_at, began_at
+    if before is not Observed.ABSENT:
+        note_move(machine, Observed.ABSENT, before, began_at=began_at)
+        _tell_absence(machine, now=now)
     clear_alarm("surplus_machine", machine.novita_id or "", now=now)
-    meter.follow(machine, Observed.ABSENT, read_began_at=began_at)
-    machine.save(update_fields=_WRITTEN)
+    meter.follow(machine, Observed.ABSENT, read_began_at=began_at, read_ended_at=now, known_at=known_at)
+    machine.save(update_fields=OBSERVED_COLUMNS)
     _after(machine, before, began_at=began_at, now=now)
     return True
+
+
+def _proves_absence(machine: Machine, began_at: datetime, account: ProviderAccount | None) -> bool:
+    if machine.observed is Observed.ABSENT:
+        return True  # Novita called it removed before
+    if machine.missing_since is None or (account and (account.frozen_since or account.doubted_since)):
+        return False
+    called_at = calls_that_move([machine.instance_id]).get(machine.instance_id)
+    return called_at is None or began_at >= called_at + settings.SETTLE_PERIOD
+
+
+def _tell_absence(machine: Machine, *, now: datetime) -> None:
+    lists, read = machine.missing_since, machine.not_found_at
+    record(
+        "instance.absence_proven",
+        at=now,
+        actor=SYSTEM,
+        instance=machine.instance,
+        reason="a complete list lacks it and Novita does not find it by id",
+        after={
+            "novita_id": machine.novita_id,
+            "listed_without_it_at": lists.isoformat() if lists else None,
+            "not_found_at": read.isoformat() if read else None,
+        },
+    )
 
 
 def calls_that_move(instance_ids: Collection[UUID]) -> dict[UUID, datetime]:
@@ -185,46 +247,18 @@ def _alarm_surplus(instance: Instance, machine: Machine, now: datetime) -> None:
     )
 
 
-def _note_presence(machine: Machine, seen: Observed, *, began_at: datetime, now: datetime) -> None:
-    machine.missing_since = None
-    if seen is Observed.ABSENT:
-        machine.absent_at = machine.absent_at or began_at
-        clear_alarm("surplus_machine", machine.novita_id or "", now=now)
-    else:
-        machine.absent_at = None
-
-
-def _note_move(machine: Machine, seen: Observed, before: Observed, *, began_at: datetime) -> None:
-    machine.status_since = began_at
-    if seen is Observed.UNKNOWN:
-        return  # an unfamiliar word ends nothing
-    if seen is Observed.RUNNING:
-        machine.details_due = True
-        if not _same_run(machine, before):
-            machine.running_since = began_at
-    elif seen is Observed.EXITED:
-        machine.details_due = True
-    elif seen not in MOVING:
-        machine.details_due = False
-    if seen is not Observed.RUNNING:
-        machine.endpoints, machine.connection = [], None
-
-
-def _same_run(machine: Machine, before: Observed) -> bool:
-    """Whether it runs on after words nobody knew: neither its stop nor another start was told in between."""
-    since = machine.running_since
-    if before is not Observed.UNKNOWN or since is None:
-        return False
-    if machine.billed_since is None or machine.billed_since > since:
-        return False
-    return not any(told is not None and told > since for told in (machine.started_at, machine.stopped_at))
-
-
 def _locked_instance(machine: Machine) -> Instance:
     return Instance.objects.select_for_update(of=("self",)).select_related("machine").get(pk=machine.instance_id)
 
 
-def _after(machine: Machine, before: Observed, *, began_at: datetime, now: datetime) -> None:
+def _after(
+    machine: Machine,
+    before: Observed,
+    *,
+    began_at: datetime,
+    now: datetime,
+    outside: dict[str, tuple[Any, Any]] | None = None,
+) -> None:
     """What follows for the instance: its wish, its health, its phase, its open job."""
     instance = _locked_instance(machine)
     if instance.machine_id != machine.pk:
@@ -233,7 +267,10 @@ def _after(machine: Machine, before: Observed, *, began_at: datetime, now: datet
     if before is not machine.observed:
         _tell_move(instance, machine, before, began_at, now)
     job = current_job(instance)
-    consequence = consequence_of(_seen(instance, machine, job, began_at))
+    seen = _seen(instance, machine, job, began_at)
+    if outside:
+        take_over_settings(instance, outside, began_at=began_at, now=now)
+    consequence = consequence_of(seen)
     _apply(instance, consequence, began_at=began_at, now=now)
     if consequence.meaning is Meaning.MET and job is not None and WISH_VERBS.get(Verb(job.verb)) == instance.wanted:
         end_job(job, JobState.SUCCEEDED, now=now, instance=instance, actor=SYSTEM, reason=consequence.reason)
@@ -293,9 +330,19 @@ def _seen(instance: Instance, machine: Machine, job: Job | None, began_at: datet
         start_call_ended_at=_start_end(starter),
         contradicted=not settled and last is not None and WISH_VERBS.get(Verb(last.verb)) != instance.wanted,
         started_at=machine.started_at,
+        shown_at=instance.shown_at,
+        proven=_is_proven_absent(machine, job),
         spot_reclaim=is_reclaimed(machine),
         settle=settings.SETTLE_PERIOD,
     )
+
+
+def _is_proven_absent(machine: Machine, job: Job | None) -> bool:
+    """Two kinds of read, a list and one by id, both begun after the call."""
+    if machine.absent_at is None or machine.missing_since is None or machine.not_found_at is None:
+        return False
+    call_end = _call_end(job)
+    return call_end is None or machine.missing_since > call_end
 
 
 def _call_end(job: Job | None) -> datetime | None:
@@ -316,6 +363,12 @@ def is_reclaimed(machine: Machine) -> bool:
 
 
 def _apply(instance: Instance, consequence: Consequence, *, began_at: datetime, now: datetime) -> None:
+    if consequence.meaning is Meaning.SHOWN:
+        instance.shown_at = began_at
+        instance.save(update_fields=["shown_at"])
+    elif instance.shown_at is not None and not shows(instance.wanted, instance.observed):
+        instance.shown_at = None
+        instance.save(update_fields=["shown_at"])
     if consequence.meaning is Meaning.MET:
         instance.met_at, instance.failure = began_at, ""
         instance.save(update_fields=["met_at", "failure"])

@@ -1,6 +1,5 @@
 """What a person may ask for on a page or in the admin, by the word in its address. All of it goes through operations."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,9 +10,6 @@ from instances.events import Actor
 from instances.lifecycle import Observed, Wanted
 from instances.models import Instance
 from instances.operations import Unmanaged, WrongPhase
-
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +33,8 @@ def keep_awake(instance_id: UUID, *, actor: Actor, reason: str, now: datetime) -
 
 
 def adopt(instance_id: UUID, *, actor: Actor, reason: str, now: datetime) -> None:
-    """Adopt it under the proposed name."""
-    instance = Instance.objects.select_related("machine").get(pk=instance_id)
-    operations.adopt(instance_id, name=proposed_name(instance), settings={}, actor=actor, reason=reason, now=now)
-
-
-def proposed_name(instance: Instance) -> str:
-    """The name it has at Novita, as far as ours may look like it."""
-    novita_id = (instance.machine.novita_id if instance.machine else None) or ""
-    return _NOT_IN_NAMES.sub("-", instance.name).strip("-.")[:_LONGEST_NAME] or f"adopted-{novita_id[:8]}"
+    """Adopt it under the name it has at Novita, or the nearest one that is possible and free."""
+    operations.adopt(instance_id, settings={}, actor=actor, reason=reason, now=now, take_proposed=True)
 
 
 VERBS = {

@@ -69,6 +69,14 @@ def refresh_phase(instance: Instance, *, now: datetime, actor: Actor = SYSTEM, r
     return changed
 
 
+def set_first_phase(instance: Instance, *, now: datetime) -> None:
+    """The phase of one that is discovered and not stored yet, in memory: it has no job, and its discovery is the event."""
+    _move_stage(instance, now)
+    instance.phase, why = phase_of(facts_of(instance, None))
+    instance.phase_reason, instance.phase_since = why[:1000], now
+    instance.ended_at = now if _has_ended(instance) else None
+
+
 def mark_stage_overdue(instance: Instance, text: str, *, now: datetime) -> bool:
     """Note that the stage of starting up passed its deadline; leaving the stage takes the note back."""
     instance.overdue = text[:255]

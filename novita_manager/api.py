@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
 
 from autostop import api as autostop
+from instances.api.costs import CostsView
 from instances.api.instances import InstanceViewSet
 from instances.api.jobs import EventViewSet, JobViewSet
 from instances.api.offers import ProductViewSet, RegionViewSet, TemplateViewSet
@@ -53,6 +54,7 @@ _automation = AutomationViewSet.as_view({"get": "retrieve", "put": "update", "de
 urlpatterns: list[URLPattern | URLResolver] = [
     path("instances/<str:ref>/explain", Explain.as_view(), name="instance-explain"),
     path("automation", _automation, name="automation"),
+    path("costs", CostsView.as_view(), name="costs"),
     *_routes_of(autostop.urlpatterns),
     *_routes_of(sync.urlpatterns),
     *_router.urls,

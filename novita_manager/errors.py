@@ -80,7 +80,8 @@ def _described(exception: Exception) -> tuple[int, dict[str, Any], dict[str, str
     """Status, body and headers of an exception."""
     if isinstance(exception, OperationRefused):
         errors = _field_error(exception.field, exception.code, exception.detail)
-        return exception.status, problem(exception.status, exception.code, exception.detail, errors=errors), {}
+        body = problem(exception.status, exception.code, exception.detail, errors=errors, more=exception.more)
+        return exception.status, body, {}
     if isinstance(exception, Problem):
         detail = str(exception.detail)
         headers = {} if exception.retry_after is None else {"Retry-After": str(exception.retry_after)}

@@ -79,6 +79,10 @@ def held_by(instance: Instance, job: Job | None, account: ProviderAccount | None
         )
     if account is not None and account.frozen_since is not None:
         found.append(("frozen", f"no rule acts since {rfc3339(account.frozen_since)}: {account.frozen_reason}".rstrip(": ")))
+    machine = instance.machine
+    if machine is not None and machine.unverified_since is not None:
+        since = rfc3339(machine.unverified_since)
+        found.append(("unverified", f"lists of Novita's that are not believed lack it since {since}: no rule touches it"))
     if job is not None:
         found += _job_waits(job)
     if instance.wanted == Wanted.STOPPED and not instance.met and instance.observed in _ON_ITS_WAY:
@@ -128,6 +132,8 @@ def _observed(instance: Instance, account: ProviderAccount | None) -> dict[str, 
         "status_since": _time(machine.status_since),
         "observed_at": _time(effective_observed_at(machine, account)),
         "missing_since": _time(machine.missing_since),
+        "unverified_since": _time(machine.unverified_since),
+        "not_found_at": _time(machine.not_found_at),
         "spot_status": machine.spot_status or None,
         "reclaim_at": _time(machine.reclaim_at),
         "billed_since": _time(machine.billed_since),

@@ -22,7 +22,7 @@ from rest_framework.response import Response
 
 from instances.api.times import rfc3339
 from instances.lifecycle import OPEN_STATES
-from instances.models import Job, PeriodicWork, ProviderAccount, ProviderBreaker
+from instances.models import Alarm, Job, PeriodicWork, ProviderAccount, ProviderBreaker
 from instances.novita.breaker import BreakerState
 from instances.periodic import claim, finish
 from novita_manager.admission import MonitorView
@@ -235,6 +235,9 @@ def _provider(now: datetime) -> Check:
     age = f"the last complete list is from {rfc3339(listed_at)}" if listed_at else "no complete list was read yet"
     if stale and listed_at is not None and "list" in opened:
         return Check(status=DOWN, detail=f"Novita does not answer; {age}", since=listed_at)
+    if account.key_refused_since is not None:
+        detail = f"Novita refuses the API key: nothing is sent until it is taken; {age}"
+        return Check(status=DEGRADED, detail=detail, since=account.key_refused_since)
     if opened:
         return Check(
             status=DEGRADED,
@@ -245,4 +248,9 @@ def _provider(now: datetime) -> Check:
         return Check(status=DEGRADED, detail=f"{age}; {account.last_list_problem}".rstrip("; "), since=listed_at)
     if account.frozen_since is not None:
         return Check(status=DEGRADED, detail=f"frozen: {account.frozen_reason}", since=account.frozen_since)
+    if account.doubted_since is not None:
+        return Check(status=DEGRADED, detail=account.doubt_reason, since=account.doubted_since)
+    pending = Alarm.objects.filter(kind="unconfirmed", cleared_at=None).order_by("opened_at")
+    if pending:
+        return Check(status=DEGRADED, detail="; ".join(one.text for one in pending[:3]), since=pending[0].opened_at)
     return Check(status=OK, detail=f"{age} and shows {account.list_total}")

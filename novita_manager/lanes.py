@@ -27,7 +27,7 @@ from instances.executor import run as executor
 from instances.models import PeriodicWork
 from novita_manager import health, heartbeat
 from novita_manager.liveness import show_liveness
-from sync import deadlines, reclaims, watch
+from sync import deadlines, history, money, reclaims, watch
 
 log = structlog.get_logger("lanes")
 
@@ -68,6 +68,8 @@ LANES = {
                 "catalogue": catalogue.refresh_if_due,
                 "balance": watch.read_balance_if_due,
                 "health_states": health.note_states_if_due,
+                "money": money.watch_if_due,
+                "history": history.prune_if_due,
             },
         ),
         Lane("deliveries", {"heartbeat": heartbeat.send_if_due}),

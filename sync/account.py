@@ -1,6 +1,5 @@
-"""The one account a database belongs to: first contact, the key, and how far its newest list is believed."""
+"""The one account a database belongs to: first contact, the key, and how far its lists are believed."""
 
-import hashlib
 from datetime import datetime
 
 from django.conf import settings
@@ -10,13 +9,14 @@ from instances.alarms import clear_alarm, raise_alarm
 from instances.events import SYSTEM, record
 from instances.models import Machine, ProviderAccount
 from instances.novita.types import InstanceList
-from sync.plan import Plan
+from instances.provider import key_fingerprint
+from sync.plan import Plan, Trust
 
 
 def first_contact(now: datetime) -> None:
     """Store which account this database belongs to, once Novita has answered."""
     ProviderAccount.objects.get_or_create(
-        pk=1, defaults={"name": settings.ACCOUNT_NAME, "first_contact_at": now, "key_fingerprint": _fingerprint()}
+        pk=1, defaults={"name": settings.ACCOUNT_NAME, "first_contact_at": now, "key_fingerprint": key_fingerprint()}
     )
 
 
@@ -30,19 +30,22 @@ def verify_account() -> None:
         )
 
 
-def judge_key(account: ProviderAccount, found: Plan, listed: InstanceList, *, now: datetime) -> bool:
-    """A new key under which none of our live machines is seen starts frozen; the first known one seen lifts it.
-
-    True where it was frozen or thawed just now, so that the plan has to be made again.
-    """
-    fingerprint = _fingerprint()
-    was_frozen = account.frozen_since is not None
-    if account.key_fingerprint == fingerprint and not was_frozen:
+def frozen_by_key(account: ProviderAccount | None, known_seen: int, *, complete: bool) -> bool:
+    """Whether a list leaves the account frozen: under a new key none of our live machines was seen yet."""
+    if account is None:
         return False
-    live = Machine.objects.known().count()
-    if found.known_seen or not live:
-        _thaw(account, fingerprint, now=now, reason="a known machine is seen again" if live else "no machine was known")
-    elif account.frozen_since is None and listed.complete:
+    was_frozen = account.frozen_since is not None
+    if account.key_fingerprint == key_fingerprint() and not was_frozen:
+        return False
+    if known_seen or not Machine.objects.known().exists():
+        return False
+    return was_frozen or complete
+
+
+def store_key_verdict(account: ProviderAccount, *, frozen: bool, now: datetime) -> None:
+    """Freeze or thaw by what `frozen_by_key` said, with an event; a new key that shows our machines is taken silently."""
+    if frozen and account.frozen_since is None:
+        live = Machine.objects.known().count()
         reason = f"under the new key none of the {live} known machines is seen: no rule acts and nothing becomes gone"
         account.frozen_since, account.frozen_reason = now, reason
         account.save(update_fields=["frozen_since", "frozen_reason"])
@@ -51,48 +54,68 @@ def judge_key(account: ProviderAccount, found: Plan, listed: InstanceList, *, no
             "account_frozen",
             "",
             text=reason,
-            remedy="Set NOVITA_API_KEY to a key of the account this database belongs to, or delete the old records by hand",
+            remedy="Set NOVITA_API_KEY to a key of the account this database belongs to, or lift the freeze",
             now=now,
         )
-    return was_frozen != (account.frozen_since is not None)
-
-
-def note_list(found: Plan, listed: InstanceList, *, now: datetime) -> None:
-    """The list is taken over: from now on it vouches for what it left unchanged, if it was complete."""
-    changes: dict[str, object] = {
-        "list_total": listed.total,
-        "last_list_problem": (found.suspicion_text or listed.problem)[:500],
-    }
-    if listed.complete:
-        changes["suspicion"] = found.suspicion
-    if listed.complete and not found.suspicion_text and not account_is_frozen():
-        # A list that is not believed vouches for nothing: neither for what it lacks nor for what it never made.
-        changes["complete_list_at"] = listed.began_at
-    ProviderAccount.objects.filter(pk=1).update(**changes)
-    if found.suspicion_text:
-        raise_alarm(
-            "list_not_believed",
-            "",
-            text=found.suspicion_text,
-            remedy="Nothing is called gone until a second complete list and a read of each missing machine confirm it",
-            now=now,
-        )
-    elif listed.complete:
-        clear_alarm("list_not_believed", "", now=now)
-
-
-def account_is_frozen() -> bool:
-    return ProviderAccount.objects.filter(pk=1, frozen_since__isnull=False).exists()
-
-
-def _thaw(account: ProviderAccount, fingerprint: str, *, now: datetime, reason: str) -> None:
-    was_frozen = account.frozen_since is not None
-    account.key_fingerprint, account.frozen_since, account.frozen_reason = fingerprint, None, ""
-    account.save(update_fields=["key_fingerprint", "frozen_since", "frozen_reason"])
-    if was_frozen:
-        record("account.thawed", at=now, actor=SYSTEM, reason=reason)
+    elif not frozen and account.frozen_since is not None:
+        account.frozen_since, account.frozen_reason = None, ""
+        account.save(update_fields=["frozen_since", "frozen_reason"])
+        record("account.thawed", at=now, actor=SYSTEM, reason="a known machine is seen again, or none is known any more")
         clear_alarm("account_frozen", "", now=now)
 
 
-def _fingerprint() -> str:
-    return hashlib.sha256(settings.NOVITA_API_KEY.encode()).hexdigest()[:16]
+def store_fingerprint(account: ProviderAccount, found: Plan, *, frozen: bool) -> None:
+    """The key in use is the account's own once a list under it was taken over."""
+    unproven = not found.known_seen and Machine.objects.known().exists()
+    if not frozen and not unproven and account.key_fingerprint != key_fingerprint():
+        account.key_fingerprint = key_fingerprint()
+        account.save(update_fields=["key_fingerprint"])
+
+
+def trust_of(account: ProviderAccount | None) -> Trust:
+    if account is None:
+        return Trust()
+    return Trust(doubted=account.doubted_since is not None, lacked=account.suspicion, accepted=account.accepted_lack)
+
+
+def note_list(account: ProviderAccount, found: Plan, listed: InstanceList, *, now: datetime) -> None:
+    """The list is taken over: from now on it vouches for what it left unchanged, if it was complete and is believed."""
+    account.list_total = listed.total
+    account.last_list_problem = (found.doubt or listed.problem)[:500]
+    if found.doubt:
+        _doubt(account, found, now)
+    elif listed.complete and account.frozen_since is None:
+        _believe(account, now)
+        # A list that is not believed vouches for nothing: neither for what it lacks nor for what it never made.
+        account.complete_list_at, account.accepted_lack = listed.began_at, ""
+    account.save(
+        update_fields=[
+            *("list_total", "last_list_problem", "complete_list_at"),
+            *("doubted_since", "doubt_reason", "suspicion", "accepted_lack"),
+        ]
+    )
+
+
+def _doubt(account: ProviderAccount, found: Plan, now: datetime) -> None:
+    account.doubt_reason, account.suspicion = found.doubt[:500], found.lacked
+    if account.doubted_since is None:
+        account.doubted_since = now
+        record("account.doubted", at=now, actor=SYSTEM, reason=found.doubt)
+    raise_alarm(
+        "list_not_believed",
+        "",
+        text=found.doubt,
+        remedy="Rules delete and move nothing, and nothing becomes gone, until two complete lists agree and a read of each "
+        "missing machine confirms it; where you know that the list is right, lift the freeze",
+        now=now,
+    )
+
+
+def _believe(account: ProviderAccount, now: datetime) -> None:
+    if account.doubted_since is None:
+        return
+    record("account.trusted", at=now, actor=SYSTEM, reason="two complete lists agree, and reads confirm what they lack")
+    account.doubted_since, account.doubt_reason, account.suspicion = None, "", ""
+    # Machines whose call of ours is too young to be missed stay known; nothing is left in doubt.
+    Machine.objects.exclude(unverified_since=None).update(unverified_since=None)
+    clear_alarm("list_not_believed", "", now=now)

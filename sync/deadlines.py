@@ -60,7 +60,10 @@ def _mark(pk: UUID, now: datetime) -> bool:
 def _stop_overdue(now: datetime) -> None:
     """Stop those that asked for it, unless automation is held; a hold that ends lets the next pass do it."""
     asked = Instance.objects.managed().filter(
-        on_startup_timeout=OnStartupTimeout.STOP, wanted=Wanted.RUNNING, protected=False
+        on_startup_timeout=OnStartupTimeout.STOP,
+        wanted=Wanted.RUNNING,
+        protected=False,
+        machine__unverified_since=None,  # what no list vouches for is left alone
     )
     for pk, text in asked.exclude(overdue="").values_list("pk", "overdue")[:100]:
         if hold_reason(now):

@@ -10,9 +10,10 @@ from instances.novita.client import Novita
 from instances.novita.errors import NovitaError
 from instances.periodic import claim, finish, renewing
 from instances.provider import novita
-from sync.listing import Result, run_list
+from sync.listing import Result, change_json, run_list
 from sync.watch import poll_interval
 
+SHOWN_CHANGES = 1000
 WAIT_MESSAGE = "another list is being taken over right now: ask again in a few seconds"
 
 
@@ -33,23 +34,25 @@ def sync_now(*, actor: Actor, dry_run: bool, client: Novita | None = None) -> Re
     except NovitaError as error:
         finish(held, now=timezone.now(), ok=False, detail=f"{error.code}: {error.message}")
         raise
-    finish(held, now=timezone.now(), ok=result.listed.complete, detail=result.listed.problem)
+    finish(held, now=timezone.now(), ok=result.listed.complete, detail=result.run.problem)
     return result
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """The result as plain values; changes are not cut here."""
+    """The result as plain values: more of its changes than the run keeps, `changes_found` of them all in all."""
     run = result.run
     return {
         "id": run.pk,
+        "trigger": run.trigger,
         "dry_run": run.dry_run,
         "complete": run.complete,
+        "believed": run.complete and not result.doubt,
         "problem": run.problem,
         "pages": run.pages,
         "seen": run.seen,
         "counts": run.counts,
-        "changes": [
-            {"kind": one.kind, "novita_id": one.novita_id, "instance_id": one.instance_id, "reason": one.reason}
-            for one in result.changes
-        ],
+        "applied": run.applied,
+        "seconds": round(run.duration.total_seconds(), 3) if run.duration else None,
+        "changes_found": len(result.changes),
+        "changes": [change_json(one) for one in result.changes[:SHOWN_CHANGES]],
     }

@@ -16,7 +16,7 @@ class Known:
 
     `called_at` is when its create was sent; `moved_at` when the last call ended, where that was a create, start or
     migrate: for the settle period after it absence proves nothing. `ours_to_end`: we asked for its deletion, so that its
-    absence is expected.
+    absence is expected. `unverified`: a list that is not believed lacked it; `not_found`: no read by id found it since.
     """
 
     machine_id: int
@@ -28,6 +28,8 @@ class Known:
     called_at: datetime | None = None
     moved_at: datetime | None = None
     missing: bool = False
+    unverified: bool = False
+    not_found: bool = False
     absent: bool = False
     unsettled: bool = False
     ours_to_end: bool = False
@@ -35,9 +37,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One thing to do about the records. `kind`: observe, recheck, resolve, surplus, discover or missing.
+    """One thing to do about the records. `kind`: observe, recheck, resolve, surplus, discover, missing or unverified.
 
-    A recheck finds nothing new: it lets a wish that differs from what is observed be judged by a newer read.
+    A recheck finds nothing new: it lets a wish that differs from what is observed be judged by a newer read. `differing`
+    names the columns that an observe changes.
     """
 
     kind: str
@@ -46,15 +49,30 @@ class Change:
     machine_id: int | None = None
     instance_id: str = ""
     reading: Reading | None = None
+    differing: tuple[str, ...] = ()
+    unsettled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """How lists are believed so far. `doubted` since one lacked too much or its pages disagreed.
+
+    `lacked` names what the newest complete list lacked since then, "" where there was none; `accepted` what a person said
+    is lacking indeed.
+    """
+
+    doubted: bool = False
+    lacked: str = ""
+    accepted: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`suspicion` is not empty where so much is missing that it is not believed yet; it names the set that is missing."""
+    """`doubt` says why the list is not believed, "" where it is; `lacked` names what a complete one lacked."""
 
     changes: tuple[Change, ...] = ()
-    suspicion: str = ""
-    suspicion_text: str = ""
+    doubt: str = ""
+    lacked: str = ""
     known_seen: int = 0
 
 
@@ -69,31 +87,41 @@ def plan(
     complete: bool,
     began_at: datetime,
     settle: timedelta,
-    believed_suspicion: str = "",
+    disagrees: bool = False,
+    trust: Trust | None = None,
     frozen: bool = False,
 ) -> Plan:
-    """Compare. Absence means something only in a complete list, and not yet for a create younger than the settle period.
+    """Compare. Absence means something only in a complete list that is believed, and not yet for a young create.
 
-    `believed_suspicion` is what the complete list before this one lacked: the same once more is believed.
+    A doubt ends with two complete lists in a row that lack the same, each of it not found by id either.
     """
+    changes = _of_seen(rows, seen)
+    seen_ids = {reading.novita_id for reading in seen}
+    known_seen = sum(1 for row in rows if row.novita_id in seen_ids and not row.absent)
+    if frozen or not (complete or disagrees):
+        return Plan(changes=changes, known_seen=known_seen)
+    lacking = [row for row in rows if _is_lacking(row, seen_ids, began_at, settle)]
+    if not complete:
+        doubt = "Novita's list is not believed yet: its pages disagree" if any(_is_live(row) for row in rows) else ""
+        unverified = _unverified(lacking) if doubt else ()
+        return Plan(changes=(*changes, *unverified), doubt=doubt, known_seen=known_seen)
+    unexpected = [row for row in lacking if not row.ours_to_end and not row.missing]
+    lacked = _digest(sorted(row.novita_id or "" for row in unexpected))
+    doubt = _doubt(rows, unexpected, seen_ids, lacked, trust or Trust())
+    found = _unverified(lacking) if doubt else tuple(_missing(row) for row in lacking if not row.missing)
+    return Plan(changes=(*changes, *found), doubt=doubt, lacked=lacked, known_seen=known_seen)
+
+
+def _of_seen(rows: Sequence[Known], seen: Sequence[Reading]) -> tuple[Change, ...]:
     by_id = {row.novita_id: row for row in rows if row.novita_id}
     by_correlation = {row.correlation_id: row for row in rows if row.correlation_id}
-    changes: list[Change] = []
+    changes = []
     for reading in seen:
         row = by_id.get(reading.novita_id)
         change = _of_known(row, reading) if row else _of_new(reading, by_correlation)
         if change:
             changes.append(change)
-    seen_ids = {reading.novita_id for reading in seen}
-    known_seen = sum(1 for row in rows if row.novita_id in seen_ids and not row.absent)
-    if not complete or frozen:
-        return Plan(changes=tuple(changes), known_seen=known_seen)
-    lacking = [row for row in rows if _is_lacking(row, seen_ids, began_at, settle)]
-    suspicion, text = _suspicion(rows, lacking, seen_ids)
-    if suspicion and suspicion != believed_suspicion:
-        return Plan(changes=tuple(changes), suspicion=suspicion, suspicion_text=text, known_seen=known_seen)
-    changes += [_missing(row) for row in lacking if not row.missing]
-    return Plan(changes=tuple(changes), suspicion=suspicion, known_seen=known_seen)
+    return tuple(changes)
 
 
 def _of_known(row: Known, reading: Reading) -> Change | None:
@@ -101,7 +129,7 @@ def _of_known(row: Known, reading: Reading) -> Change | None:
     kind = "observe"
     if differing:
         reason = f"differs in {', '.join(differing)}"
-    elif row.missing:
+    elif row.missing or row.unverified:
         reason = "is listed again"
     elif row.unsettled:
         kind, reason = "recheck", "its wish and what is observed differ"
@@ -114,6 +142,8 @@ def _of_known(row: Known, reading: Reading) -> Change | None:
         machine_id=row.machine_id,
         instance_id=row.instance_id,
         reading=reading,
+        differing=tuple(differing),
+        unsettled=row.unsettled,
     )
 
 
@@ -143,18 +173,33 @@ def _is_lacking(row: Known, seen_ids: set[str], began_at: datetime, settle: time
     return not young and not newer
 
 
-def _suspicion(rows: Sequence[Known], lacking: Sequence[Known], seen_ids: set[str]) -> tuple[str, str]:
-    """A digest of what is missing, where too much is: an empty list, or at least 3 and more than 30 % of what we knew."""
-    unexpected = sorted(row.novita_id or "" for row in lacking if not row.ours_to_end)
-    live = sum(1 for row in rows if row.novita_id and not row.absent)
-    if not unexpected:
-        return "", ""
-    if seen_ids and (len(unexpected) < _FEW or len(unexpected) <= _SHARE * live):
-        return "", ""
-    what = (
-        f"{len(unexpected)} of {live} machines are missing" if seen_ids else f"it is empty though {live} machines were known"
-    )
-    return _digest(unexpected), f"Novita's list is not believed yet: {what}"
+def _doubt(rows: Sequence[Known], unexpected: Sequence[Known], seen_ids: set[str], lacked: str, trust: Trust) -> str:
+    """Why a complete list is not believed, or ""."""
+    if lacked == trust.accepted:
+        return ""
+    live = sum(1 for row in rows if _is_live(row))
+    if not trust.doubted and not _is_too_much(len(unexpected), live, empty=not seen_ids):
+        return ""
+    what = "Novita's list is not believed yet: "
+    if unexpected and not seen_ids:
+        what += f"it is empty though {live} machines were known"
+    elif unexpected:
+        what += f"{len(unexpected)} of {live} machines are missing"
+    else:
+        what += "the one before it was odd"
+    if not trust.doubted or lacked != trust.lacked:
+        return f"{what}; a second complete list must say the same"
+    unconfirmed = sum(1 for row in unexpected if not row.not_found)
+    return f"{what}; {unconfirmed} of them are not confirmed by a read of their own" if unconfirmed else ""
+
+
+def _is_too_much(unexpected: int, live: int, *, empty: bool) -> bool:
+    """All of them, or at least 3 and more than 30 % of what we knew."""
+    return unexpected > 0 and (empty or (unexpected >= _FEW and unexpected > _SHARE * live))
+
+
+def _is_live(row: Known) -> bool:
+    return row.novita_id is not None and not row.absent
 
 
 def _digest(ids: Iterable[str]) -> str:
@@ -162,10 +207,16 @@ def _digest(ids: Iterable[str]) -> str:
 
 
 def _missing(row: Known) -> Change:
+    return _absent(row, "missing", "a complete list lacks it")
+
+
+def _unverified(lacking: Iterable[Known]) -> tuple[Change, ...]:
+    """Those that nothing told of yet that a list which is not believed lacks them."""
+    reason = "a list that is not believed lacks it"
+    return tuple(_absent(row, "unverified", reason) for row in lacking if not (row.missing or row.unverified))
+
+
+def _absent(row: Known, kind: str, reason: str) -> Change:
     return Change(
-        kind="missing",
-        novita_id=row.novita_id or "",
-        reason="a complete list lacks it",
-        machine_id=row.machine_id,
-        instance_id=row.instance_id,
+        kind=kind, novita_id=row.novita_id or "", reason=reason, machine_id=row.machine_id, instance_id=row.instance_id
     )

@@ -97,8 +97,13 @@ def _facts(instance: Instance, held: str) -> ReclaimFacts:
         observed=instance.observed,
         reclaimed=instance.machine is not None and is_reclaimed(instance.machine),
         job_open=current_job(instance) is not None,
-        held=held,
+        held=held or _doubted(instance),
     )
+
+
+def _doubted(instance: Instance) -> str:
+    machine = instance.machine
+    return "Novita's lists lack it and are not believed yet" if machine and machine.unverified_since else ""
 
 
 def _start(instance: Instance, actor: Actor, decision: ReclaimDecision, now: datetime) -> bool:

@@ -14,11 +14,12 @@ from instances.lifecycle import MOVING_STATUSES, OPEN_STATES, Observed, observed
 from instances.models import Instance, Machine, PeriodicWork, ProviderAccount
 from instances.novita.client import Novita
 from instances.novita.endpoints import PAGE_SIZE
-from instances.novita.errors import NotFound, NovitaError
+from instances.novita.errors import AuthFailed, NotFound, NovitaError
 from instances.novita.pace import Rank
 from instances.observation import locked_account, observe, observe_details, observe_not_found
 from instances.periodic import Claim, bring_forward, claim, finish, renew, renewing
 from instances.provider import novita
+from instances.provider_key import note_key_refused
 from instances.readings import reading_of
 from sync.listing import run_list
 
@@ -31,8 +32,9 @@ PAGES_TO_WATCH = 2
 
 def poll_if_due(now: datetime) -> bool:
     """The full list, every INSTANCE_POLL_INTERVAL or as seldom as keeps lists under half the pace."""
+    was_away = _nobody_listed_since(now - 3 * poll_interval())
     held = claim("poll", every=poll_interval(), lease=settings.JOB_LEASE, now=now)
-    return held is not None and _list(held, novita(), trigger="poll")
+    return held is not None and _list(held, novita(), trigger="start-up" if was_away else "poll")
 
 
 def watch_if_due(now: datetime) -> bool:
@@ -71,11 +73,18 @@ def read_balance_if_due(now: datetime) -> bool:
     try:
         balance = novita().balance()
     except NovitaError as error:
+        if isinstance(error, AuthFailed):
+            note_key_refused(error.message, now=timezone.now())
         finish(held, now=timezone.now(), ok=False, detail=error.message)
         return False
     ProviderAccount.objects.filter(pk=1).update(balance_usd=balance.available_usd, balance_read_at=now)
     finish(held, now=timezone.now(), ok=True)
     return True
+
+
+def _nobody_listed_since(moment: datetime) -> bool:
+    """Whether the product was off, or Novita away: what the next list finds happened meanwhile."""
+    return not PeriodicWork.objects.filter(name__in=["poll", "watch"], succeeded_at__gte=moment).exists()
 
 
 def in_motion() -> bool:
@@ -128,14 +137,15 @@ def _with_details_due(now: datetime) -> list[Machine]:
     retry_before = now - WATCH_INTERVAL
     at_rest = Q(details_due=True, status__in=["running", "exited"])
     read_before = Q(details_read_at=None) | Q(details_read_at__lt=retry_before) | Q(details_read_at__lt=F("status_since"))
-    due = Machine.objects.known().filter(at_rest & read_before | Q(missing_since__isnull=False))
+    lacking = Q(missing_since__isnull=False) | Q(unverified_since__isnull=False)
+    due = Machine.objects.known().filter(at_rest & read_before | lacking)
     ordered = due.order_by(F("details_read_at").asc(nulls_first=True))
     return [one for one in ordered if _is_time_to_read(one, now)][:READS_A_ROUND]
 
 
 def _is_time_to_read(machine: Machine, now: datetime) -> bool:
     """Reads by id are repeated at growing gaps: a machine may stay missing and yet be found, or lack an address for ever."""
-    read_at, since = machine.details_read_at, machine.missing_since or machine.status_since
+    read_at, since = machine.details_read_at, machine.missing_since or machine.unverified_since or machine.status_since
     if read_at is None or since is None or read_at < since:
         return True
     return now - read_at > max(WATCH_INTERVAL, min((now - since) / 2, timedelta(minutes=5)))
@@ -164,8 +174,8 @@ def _list(held: Claim, client: Novita, *, trigger: str) -> bool:
         return False
     if result.listed.complete:
         _postpone_other(held, result.listed.began_at)
-    finish(held, now=timezone.now(), ok=result.listed.complete, detail=result.listed.problem)
-    if any(change.kind in ("discover", "resolve") for change in result.changes):
+    finish(held, now=timezone.now(), ok=result.listed.complete, detail=result.run.problem)
+    if any(change.kind in ("discover", "resolve", "missing", "unverified") for change in result.changes):
         bring_forward("details", to=timezone.now())
     return True
 

@@ -12,10 +12,12 @@ from rest_framework.response import Response
 
 from instances import operations
 from instances.api import requests, shapes
+from instances.api.adoption import adopting
 from instances.api.filters import labelled
 from instances.api.problems import Problem
 from instances.api.references import find
 from instances.api.viewsets import ApiViewSet, actor_of, caller_of, require
+from instances.automation_words import automation_of
 from instances.lifecycle import Observed, Phase, Wanted
 from instances.models import Instance
 from instances.models.instance import InstanceQuerySet
@@ -57,7 +59,7 @@ class BulkMixin(ApiViewSet):
     def bulk(self, request: Request) -> Response:
         """The same verb for up to 500 instances, named or chosen by a filter."""
         body = self.body(requests.Bulk)
-        if body["action"] == "delete":
+        if body["action"] in ("delete", "adopt"):
             require(request, "create")
 
         def act() -> Response:
@@ -65,7 +67,7 @@ class BulkMixin(ApiViewSet):
             if "refs" in body:
                 results = [self._named_one(body, ref) for ref in dict.fromkeys(body["refs"])]
             else:
-                chosen = selected(body["filter"])[: requests.LARGEST_BULK]
+                chosen = selected(body["filter"], managed=body["action"] != "adopt")[: requests.LARGEST_BULK]
                 results = [self._one(body["action"], one, str(one.pk), body) for one in chosen]
             return _answer(results, body["dry_run"])
 
@@ -87,17 +89,20 @@ class BulkMixin(ApiViewSet):
                 job_before = _open_job_id(instance)
                 if verb == "start":
                     operations.admit_running(caller_of(self.request).allowance(), instance)
-                after = _VERBS[verb](instance.pk, actor=actor_of(self.request), reason=body["reason"], now=self.now)
+                act = adopting(body, ref) if verb == "adopt" else _VERBS[verb]
+                was_managed = instance.managed
+                after = act(instance.pk, actor=actor_of(self.request), reason=body["reason"], now=self.now)
                 job = _open_job_id(after)
-                changed = job != job_before or after.wanted != before
+                changed = job != job_before or after.wanted != before or after.managed != was_managed
                 if body["dry_run"]:
                     transaction.set_rollback(True)
         except OperationRefused as refusal:
-            return _result(ref, instance, ok=False, code=refusal.code, detail=refusal.detail)
+            return _result(ref, instance, ok=False, code=refusal.code, detail=refusal.detail) | refusal.more
         code, detail = ("accepted", f"{verb} is asked for") if changed else ("unchanged", "it is so already or on its way")
         # What a dry run opened exists no more.
         shown = job_before if body["dry_run"] else job
-        return _result(ref, instance, ok=True, code=code, detail=detail, job_id=shown)
+        result = _result(ref, after, ok=True, code=code, detail=detail, job_id=shown)
+        return result | {"automation": automation_of(after)} if verb == "adopt" else result
 
 
 def _lock_for_many() -> None:
@@ -106,9 +111,9 @@ def _lock_for_many() -> None:
         locked_account()
 
 
-def selected(choice: dict[str, Any]) -> InstanceQuerySet:
-    """Living managed instances that fit the choice."""
-    rows = Instance.objects.managed().not_ended().select_related("machine").order_by("created_at", "id")
+def selected(choice: dict[str, Any], *, managed: bool = True) -> InstanceQuerySet:
+    """Living instances in our care, or those that are not, that fit the choice."""
+    rows = Instance.objects.filter(managed=managed).not_ended().select_related("machine").order_by("created_at", "id")
     if choice.get("phase"):
         rows = rows.filter(phase__in=choice["phase"])
     names = (("region", "machine__region__iexact"), ("product_name", "machine__product_name__iexact"))

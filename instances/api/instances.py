@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from instances import operations
 from instances.api import requests, shapes
 from instances.api.access import AccessMixin
+from instances.api.adoption import AdoptionMixin
 from instances.api.bulk import BulkMixin
 from instances.api.creation import (
     CATALOGUE_RETRY_SECONDS,
@@ -43,7 +44,7 @@ _CLOCKS_MAY_DIFFER = timedelta(seconds=5)
 _DRY_RUN = OpenApiParameter("dry_run", bool, description="Answer 200 with the ranked placement and change nothing")
 
 
-class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
+class InstanceViewSet(AdoptionMixin, BulkMixin, AccessMixin, ApiViewSet):
     queryset = Instance.objects.all()
     serializer_class = shapes.InstanceShape
     filterset_class = InstanceFilter
@@ -166,30 +167,6 @@ class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
     @action(detail=True, methods=["post"])
     def release(self, request: Request, ref: str) -> Response:
         return self._ask(ref, operations.release)
-
-    @extend_schema(request=requests.Adopt, responses={202: shapes.InstanceShape})
-    @action(detail=True, methods=["post"])
-    def adopt(self, request: Request, ref: str) -> Response:
-        instance = self._named(ref)
-        body = self.body(requests.Adopt)
-        name = body.get("name") or instance.name
-        if not requests.NAME_SHAPE.fullmatch(name):
-            raise refused_field("name", "required", f"its name at Novita, {name!r}, cannot be kept: write another")
-        settings = settings_columns(body)
-        settings.pop("name", None)
-
-        def act() -> Response:
-            operations.adopt(
-                instance.pk,
-                name=name,
-                settings=settings,
-                actor=actor_of(request),
-                reason=body["reason"],
-                now=self.now,
-            )
-            return self._shown(instance, status=202)
-
-        return self.commit(act)
 
     @extend_schema(request=requests.SaveImage, responses={202: shapes.InstanceShape})
     @action(detail=True, methods=["post"], url_path="save-image")

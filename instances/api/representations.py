@@ -43,6 +43,8 @@ def instance_json(instance: Instance, *, now: datetime, account: ProviderAccount
         "next_action": next_action_json(instance.next_action),
         "last_used_at": _time(instance.last_used_at),
         "data_purged_at": _time(machine.data_purged_at if machine else None),
+        "disk_usd_per_day": money(machine.disk_usd_per_day if machine else None),
+        "unverified_since": _time(machine.unverified_since if machine else None),
         "labels": instance.labels,
         "owner": instance.owner or None,
         "protected": instance.protected,

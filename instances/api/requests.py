@@ -1,6 +1,5 @@
 """Bodies of requests, with the limits of Novita and of our own columns."""
 
-import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -11,15 +10,12 @@ from instances.api.fields import Choice, Duration, Flag, Labels, Moment, Money, 
 from instances.correlation import ENVIRONMENT_NAME
 from instances.lifecycle import Phase
 from instances.models.instance import AutoStopMode, BillingMode, LocalData, OnStartupTimeout
+from instances.naming import ID_SHAPE, LONGEST_NAME, RESERVED_NAMES
 
 LARGEST_BULK = 500
 _LONGEST_WAIT = timedelta(days=30)
 _MOST_PORTS_AND_TOOLS = 15
 _PORTS_NOVITA_KEEPS = range(2222, 2225)
-# Addresses of the API that a name would hide, and what an id looks like.
-_RESERVED_NAMES = {".", "..", "bulk", "stop-all"}
-NAME_SHAPE = re.compile(r"[A-Za-z0-9._-]{1,100}")
-ID_SHAPE = re.compile(r"[0-9a-f]{16,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class NameField(Text):
@@ -29,7 +25,7 @@ class NameField(Text):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
-            max_length=100,
+            max_length=LONGEST_NAME,
             pattern=r"[A-Za-z0-9._-]+",
             hint="only letters, digits, -, _ and . are possible",
             **options,
@@ -39,7 +35,7 @@ class NameField(Text):
         name = super().to_internal_value(data)
         if ID_SHAPE.fullmatch(name):
             self.fail("like_an_id")
-        if name.lower() in _RESERVED_NAMES:
+        if name.lower() in RESERVED_NAMES:
             self.fail("reserved")
         return name
 
@@ -213,6 +209,7 @@ class Act(Strict):
 
 class Adopt(Act, Settings):
     name = NameField(required=False)
+    dry_run = Flag(default=False)
 
 
 class SaveImage(Act):
@@ -241,12 +238,20 @@ class StopAll(Act):
 
 
 class Bulk(Act):
-    action = Choice(choices=["start", "stop", "restart", "migrate", "delete"])
+    """`settings`, `names` (by ref) and `take_proposed_names` go with adopt: other names than those they have at Novita."""
+
+    action = Choice(choices=["start", "stop", "restart", "migrate", "delete", "adopt"])
     refs = serializers.ListField(child=Text(max_length=255), min_length=1, max_length=LARGEST_BULK, required=False)
     filter = Selection(required=False)
+    settings = Settings(required=False)
+    names = serializers.DictField(child=NameField(), required=False)
+    take_proposed_names = Flag(required=False)
     dry_run = Flag(default=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        for name in ("settings", "names", "take_proposed_names"):
+            if name in attrs and attrs["action"] != "adopt":
+                raise serializers.ValidationError({name: ["it goes with adopt alone"]}, "invalid")
         if ("refs" in attrs) == ("filter" in attrs):
             raise serializers.ValidationError({"refs": ["write refs or filter, one of them"]}, "exclusive")
         return attrs

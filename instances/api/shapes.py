@@ -84,6 +84,10 @@ class InstanceShape(serializers.Serializer[None]):
     next_action = NextActionShape(allow_null=True)
     last_used_at = serializers.DateTimeField(allow_null=True)
     data_purged_at = serializers.DateTimeField(allow_null=True)
+    disk_usd_per_day = serializers.CharField(allow_null=True, help_text="What its disks cost beside the GPUs, as it is now")
+    unverified_since = serializers.DateTimeField(
+        allow_null=True, help_text="Since when Novita's lists lack it without being believed"
+    )
     labels = Labels()
     owner = serializers.CharField(allow_null=True)
     protected = serializers.BooleanField()
@@ -96,6 +100,13 @@ class InstanceShape(serializers.Serializer[None]):
     ready_at = serializers.DateTimeField(allow_null=True)
     stopped_at = serializers.DateTimeField(allow_null=True)
     observed_at = serializers.DateTimeField(allow_null=True)
+
+
+class AdoptedShape(InstanceShape):
+    dry_run = serializers.BooleanField()
+    automation = serializers.ListField(
+        child=serializers.CharField(), help_text="What rules may do with it from now on, a sentence each"
+    )
 
 
 class EventShape(serializers.Serializer[None]):
@@ -144,6 +155,8 @@ class ActResultShape(serializers.Serializer[None]):
     code = serializers.CharField()
     detail = serializers.CharField()
     job_id = serializers.UUIDField(allow_null=True)
+    proposed_name = serializers.CharField(required=False, help_text="Where adopting needs another name: one that is free")
+    automation = serializers.ListField(child=serializers.CharField(), required=False, help_text="As adopting one answers it")
 
 
 class ActResultsShape(serializers.Serializer[None]):

@@ -24,6 +24,7 @@ from instances.observation import locked_account, observe, resolve_attempt
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
 from instances.placement import Candidate, Placement
+from instances.provider_key import note_key_refused
 from instances.readings import reading_of
 
 MOST_ENVS = 100  # Novita takes no more
@@ -234,7 +235,7 @@ def _failed(job: Job, machine: Machine, candidate: Candidate, ranked: Placement,
         else:
             outcomes.give_up_attempt(fresh, now)
     if isinstance(error, AuthFailed):
-        outcomes.alarm_auth(error, now)
+        note_key_refused(error.message, now=now)
         outcomes.not_sent(job, error, now=now, at=now + outcomes.AUTH_GAP)
     elif isinstance(error, Unavailable):
         outcomes.not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts))

@@ -11,11 +11,13 @@ from instances.executor.claims import store
 from instances.executor.steps import RECHECK, Act, Step, capacity_gap
 from instances.lifecycle import JobState, Observed, Verb
 from instances.models import Instance, Job, Machine
+from instances.models.machine import interval_usd
 from instances.novita.errors import AuthFailed, InvalidState, NoCapacity, NotFound, NovitaError, Rejected, Unavailable
 from instances.operations.jobs import derive_job, end_job, end_wish, pursues_wish
 from instances.operations.wishes import locked_instance
 from instances.periodic import bring_forward
 from instances.phases import refresh_phase
+from instances.provider_key import note_key_refused
 
 NEVER_FAIL = (Verb.STOP, Verb.DELETE)
 AUTH_GAP = timedelta(seconds=60)
@@ -38,7 +40,7 @@ def failed_call(job: Job, error: NovitaError, *, now: datetime) -> None:
     elif isinstance(error, InvalidState | NotFound):
         unclear(job, now=now, error=error)
     elif isinstance(error, AuthFailed):
-        alarm_auth(error, now)
+        note_key_refused(error.message, now=now)
         not_sent(job, error, now=now, at=now + AUTH_GAP)
     elif isinstance(error, NoCapacity) and job.verb == Verb.START and not _out_of_patience(job, now):
         not_sent(job, error, now=now, at=now + capacity_gap(job.attempts))
@@ -123,28 +125,28 @@ def cancel_protected(job: Job, instance: Instance, now: datetime) -> None:
 
 
 def alarm_unconfirmed(job: Job, instance: Instance, now: datetime) -> None:
-    """A stop or delete that Novita took and does not show: loud, and still billed."""
-    machine = instance.machine
-    price = machine.price_usd_per_hour if machine else None
-    cost = f", still billed at ${price.normalize():f} per hour" if price is not None else ", still billed"
+    """A stop or delete that Novita took and does not show: told anew with each doubling of the calls, and what it costs."""
     raise_alarm(
         "unconfirmed",
         str(instance.pk),
-        text=f"{instance.name}: {job.verb} was asked {job.attempts} times since {job.created_at:%F %T} UTC{cost}",
-        remedy=f"Look at {machine} in Novita's console; it is asked again until Novita shows it",
+        text=f"{instance.name}: Novita was asked {job.attempts} times to {job.verb} it and does not show it done; "
+        f"{_billed_since(job, instance.machine, now)}",
+        remedy=f"Look at {instance.machine} in Novita's console; it is asked again, ever more slowly, until Novita shows it",
         now=now,
         instance=instance,
+        level=job.attempts.bit_length(),
     )
 
 
-def alarm_auth(error: NovitaError, now: datetime) -> None:
-    raise_alarm(
-        "provider_key_refused",
-        "",
-        text=f"Novita refuses the API key: {error.message}",
-        remedy="Set NOVITA_API_KEY to a valid key and restart; jobs wait until then",
-        now=now,
-    )
+def _billed_since(job: Job, machine: Machine | None, now: datetime) -> str:
+    since = f"since {job.created_at:%F %T} UTC"
+    if machine is None or machine.billed_since is None:
+        disks = machine.disk_usd_per_day if machine else None
+        return f"its disks are billed at ${disks.normalize():f} per day {since}" if disks else f"asked {since}"
+    if machine.billed_price_usd_per_hour is None:
+        return f"still billing {since}, at a price that Novita has not told"
+    spent = interval_usd(max(job.created_at, machine.billed_since), now, machine.billed_price_usd_per_hour)
+    return f"still billing: ${spent:.2f} {since}"
 
 
 def _confirming(job: Job, outcome: str, *, now: datetime, **changes: Any) -> None:
@@ -178,10 +180,13 @@ def _out_of_patience(job: Job, now: datetime) -> bool:
 
 
 def _after_success(job: Job, instance: Instance) -> None:
-    if job.verb != Verb.EDIT or "ports" not in job.arguments:
+    if job.verb != Verb.EDIT:
         return
-    instance.ports = job.arguments["ports"]
-    instance.save(update_fields=["ports"])
+    shown = {name: job.arguments[name] for name in ("ports", "rootfs_size_gb") if name in job.arguments}
+    for name, value in shown.items():
+        setattr(instance, name, value)
+    if shown:
+        instance.save(update_fields=list(shown))
 
 
 def give_up_attempt(instance: Instance, now: datetime) -> None:

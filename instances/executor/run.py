@@ -17,8 +17,8 @@ from instances.executor import create, outcomes
 from instances.executor.claims import claim, due_jobs
 from instances.executor.commands import call_command
 from instances.executor.facts import facts_of
-from instances.executor.steps import LONGEST_GAP, READ_EVERY, Act, JobFacts, Step, next_step
-from instances.lifecycle import OPEN_STATES, Verb
+from instances.executor.steps import LONGEST_GAP, PROVE_EVERY, READ_EVERY, Act, JobFacts, Step, next_step
+from instances.lifecycle import OPEN_STATES, Observed, Verb
 from instances.models import Instance, Job
 from instances.novita.client import Novita
 from instances.novita.errors import NotFound, NovitaError
@@ -28,6 +28,7 @@ from instances.operations.jobs import derive_job, needs_job
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
 from instances.provider import novita
+from instances.provider_key import key_refused_since
 from instances.readings import reading_of
 
 log = structlog.get_logger("instances.executor")
@@ -101,6 +102,8 @@ def carry_out(job_id: UUID, *, client: Novita | None = None) -> Step | None:
         step = next_step(facts_of(job, instance, now=timezone.now()))
         if step.act is Act.READ:
             step = _read(job, instance, client)
+        if step.act is Act.CALL:
+            step = _held_by_key(timezone.now()) or step
         _take(step, job, instance, client)
         _log_step(job, step, time.perf_counter() - began)
     return step
@@ -110,6 +113,15 @@ def _log_step(job: Job, step: Step, seconds: float) -> None:
     """One line per step; that it goes on waiting is told only to who wants every detail."""
     write = log.debug if step.act is Act.WAIT else log.info
     write("job.step", verb=job.verb, act=step.act.value, state=job.state, reason=step.reason, ms=round(seconds * 1000, 1))
+
+
+def _held_by_key(now: datetime) -> Step | None:
+    """A wait instead of a call while Novita refuses the key: only reads find out when it is taken again."""
+    since = key_refused_since()
+    if since is None:
+        return None
+    reason = f"Novita refuses the API key since {since:%F %T} UTC: nothing is sent until it is taken"
+    return Step(act=Act.WAIT, code="auth_failed", reason=reason, at=now + outcomes.AUTH_GAP)
 
 
 def _take(step: Step, job: Job, instance: Instance, client: Novita) -> None:
@@ -148,7 +160,8 @@ def _read(job: Job, instance: Instance, client: Novita) -> Step:
     facts: JobFacts = replace(facts_of(job, instance, now=now), provider_job=provider_job)
     step = next_step(facts)
     if step.act is Act.READ:
-        return Step(act=Act.WAIT, reason="waits for Novita to show it", at=now + READ_EVERY)
+        soon = PROVE_EVERY if facts.observed is Observed.ABSENT else READ_EVERY
+        return Step(act=Act.WAIT, reason="waits for Novita to show it", at=now + soon)
     return step
 
 

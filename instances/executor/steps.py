@@ -57,6 +57,7 @@ class JobFacts:
 RECHECK = timedelta(seconds=15)  # observations wake a job; this is the safety net
 LOOK_EVERY = timedelta(seconds=3)
 READ_EVERY = timedelta(seconds=10)
+PROVE_EVERY = timedelta(seconds=2)  # between the two reads that prove a deletion
 LONGEST_GAP = timedelta(minutes=10)
 EDIT_SHOWS_WITHIN = timedelta(minutes=5)
 ERRAND_SHOWS_WITHIN = timedelta(hours=2)
@@ -78,6 +79,8 @@ def next_step(facts: JobFacts) -> Step:
         return Step(act=Act.SUCCEED, reason="Novita shows it")
     if facts.verb is Verb.CREATE:
         return _create(facts)
+    if facts.observed is Observed.ABSENT and facts.verb is Verb.DELETE and not facts.yields:
+        return Step(act=Act.READ)  # a second read proves it
     if facts.observed is Observed.ABSENT:
         return Step(act=Act.SUPERSEDE, reason="it is gone from Novita")
     return _confirm(facts) if facts.called else _before_call(facts)

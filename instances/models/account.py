@@ -15,9 +15,14 @@ class ProviderAccount(models.Model):
     complete_list_at = models.DateTimeField(null=True, blank=True)
     list_total = models.PositiveIntegerField(default=0)
     last_list_problem = models.CharField(max_length=500, blank=True)
-    # Of the machines a suspicious list lacked: a second list must lack the same ones before it is believed.
+    # A doubt: lists lacked too much, or their pages disagreed. `suspicion` names what the newest complete list lacked since,
+    # `accepted_lack` what a person said is lacking indeed.
+    doubted_since = models.DateTimeField(null=True, blank=True)
+    doubt_reason = models.CharField(max_length=500, blank=True)
     suspicion = models.CharField(max_length=64, blank=True)
+    accepted_lack = models.CharField(max_length=64, blank=True)
     key_fingerprint = models.CharField(max_length=16, blank=True)
+    key_refused_since = models.DateTimeField(null=True, blank=True)  # no write is sent meanwhile
     balance_usd = models.DecimalField(max_digits=16, decimal_places=4, null=True, blank=True)
     balance_read_at = models.DateTimeField(null=True, blank=True)
     frozen_since = models.DateTimeField(null=True, blank=True)

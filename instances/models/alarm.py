@@ -14,7 +14,10 @@ class Alarm(models.Model):
     )
     text = models.CharField(max_length=1000)
     remedy = models.CharField(max_length=1000)
+    # How bad it is; a higher one is told anew, whoever had acknowledged the lower.
+    level = models.PositiveBigIntegerField(default=0)
     opened_at = models.DateTimeField()
+    told_at = models.DateTimeField(null=True, blank=True)  # when an event last told of it
     last_seen_at = models.DateTimeField()
     acknowledged_by = models.CharField(max_length=255, blank=True)
     acknowledged_reason = models.CharField(max_length=500, blank=True)

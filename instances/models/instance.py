@@ -88,6 +88,7 @@ class Instance(models.Model):
     wanted_by_kind = models.CharField(max_length=10, blank=True)
     wanted_by_name = models.CharField(max_length=255, blank=True)
     wanted_reason = models.CharField(max_length=500, blank=True)
+    shown_at = models.DateTimeField(null=True, blank=True)  # the first read that shows a stop or deletion; a second meets it
     met_at = models.DateTimeField(null=True, blank=True)
 
     # Settings people give.

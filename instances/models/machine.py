@@ -54,7 +54,10 @@ class Machine(models.Model):
     stopped_at = models.DateTimeField(null=True, blank=True)
     running_since = models.DateTimeField(null=True, blank=True)  # our first read that showed this run
     observed_at = models.DateTimeField(null=True, blank=True)
+    # Evidence of absence: a complete list without it, a read by id that did not find it, and both together.
     missing_since = models.DateTimeField(null=True, blank=True)
+    unverified_since = models.DateTimeField(null=True, blank=True)  # a list that is not believed lacks it
+    not_found_at = models.DateTimeField(null=True, blank=True)
     absent_at = models.DateTimeField(null=True, blank=True)
 
     # Read once by id on each move to running.
@@ -63,6 +66,11 @@ class Machine(models.Model):
     endpoints = models.JSONField(default=list, blank=True)
     connection = EncryptedJSONField(blank=True, default="")
     data_purged_at = models.DateTimeField(null=True, blank=True)
+
+    # Prices of its disks, read with the details: USD per GB and day; GB that are free while it runs.
+    disk_usd_per_gb_day = models.DecimalField(max_digits=12, decimal_places=5, null=True, blank=True)
+    stopped_disk_usd_per_gb_day = models.DecimalField(max_digits=12, decimal_places=5, null=True, blank=True)
+    free_disk_gb = models.PositiveIntegerField(default=0)
 
     # The meter.
     metered_usd = models.DecimalField(max_digits=16, decimal_places=6, default=Decimal(0))
@@ -105,13 +113,32 @@ class Machine(models.Model):
             return self.metered_usd
         return self.metered_usd + interval_usd(self.billed_since, now, self.billed_price_usd_per_hour)
 
+    @property
+    def disk_usd_per_day(self) -> Decimal | None:
+        """What its disks cost a day as it is now, beside the GPUs; None where Novita has told no price yet."""
+        if self.observed is Observed.EXITED:
+            price = self.stopped_disk_usd_per_gb_day
+            return None if price is None else price * self.rootfs_size_gb
+        if self.billed_since is None:
+            return Decimal(0)
+        price = self.disk_usd_per_gb_day
+        return None if price is None else price * max(0, self.rootfs_size_gb - self.free_disk_gb)
+
 
 class RunningInterval(models.Model):
-    """Time that Novita bills, with the price frozen at its start. `ended_at` is null while it runs."""
+    """Time that Novita bills, with the price frozen at its start. `ended_at` is null while it runs.
+
+    Each edge carries its bounds: the last read that showed what was before, the first that showed what came after, and
+    Novita's own time where it gave one.
+    """
 
     machine = models.ForeignKey(Machine, on_delete=models.PROTECT, related_name="intervals")
     started_at = models.DateTimeField()
+    started_not_before = models.DateTimeField(null=True, blank=True)
+    started_not_after = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    ended_not_before = models.DateTimeField(null=True, blank=True)
+    ended_not_after = models.DateTimeField(null=True, blank=True)
     price_usd_per_hour = models.DecimalField(max_digits=12, decimal_places=5, null=True, blank=True)
 
     class Meta:

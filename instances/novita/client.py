@@ -187,6 +187,7 @@ class Novita(Endpoints):
             pages=pages.pages,
             began_at=began_at,
             problem=pages.problem,
+            disagrees=pages.disagrees,
         )
 
     def get_instance(self, instance_id: str, *, rank: Rank = Rank.REST) -> InstanceDetail:

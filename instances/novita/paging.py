@@ -34,13 +34,17 @@ class Page(Generic[Item]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pages(Generic[Item]):
-    """All pages together. `complete`: they agreed on a total and as many different ids were seen."""
+    """All pages together. `complete`: they agreed on a total and as many different ids were seen.
+
+    `disagrees`: all were read, and what they say does not fit together.
+    """
 
     items: tuple[Item, ...]
     total: int
     complete: bool
     pages: int
     problem: str = ""
+    disagrees: bool = False
 
 
 def parse_page(raw: Json, make: Callable[[Json], Item], *names: str) -> Page[Item]:
@@ -78,6 +82,7 @@ def read_pages(fetch: Callable[[int], Page[Item]], on_page: Callable[[int], None
             if reading.pages == 0:
                 raise
             reading.problems.append(f"page {reading.pages}: {error.code}")
+            reading.is_cut = True
             break
         reading.add(page)
         if on_page is not None:
@@ -94,6 +99,8 @@ class _Reading(Generic[Item]):
         self.totals: list[int | None] = []
         self.problems: list[str] = []
         self.pages = 0
+        self.repeats = False
+        self.is_cut = False  # a page could not be read, or not all of it
         self.is_finished = False
 
     def add(self, page: Page[Item]) -> None:
@@ -117,10 +124,12 @@ class _Reading(Generic[Item]):
 
     def _note_problems(self, number: int, ids: list[str], known: set[str], damaged: int) -> None:
         if damaged:
+            self.is_cut = True
             self.problems.append(f"page {number} has {damaged} unreadable items")
         # A page 1 that copies page 0 is how numbering from 1 looks; any other repeat means items moved meanwhile.
         is_copy = number == 1 and set(ids) == self.first_page
         if len(set(ids)) < len(ids) or (known and not is_copy):
+            self.repeats = True
             self.problems.append(f"page {number} repeats ids")
 
     def result(self) -> Pages[Item]:
@@ -133,7 +142,9 @@ class _Reading(Generic[Item]):
             problems.append(f"the total changed from {self.totals[0]} to {last}")
         elif last != len(self.found):
             problems.append(f"saw {len(self.found)} of {last}")
+        stated = None not in totals and not self.is_cut
         return Pages(
+            disagrees=self.repeats or len(totals - {None}) > 1 or (stated and last != len(self.found)),
             items=tuple(self.found.values()),
             total=len(self.found) if last is None else last,
             complete=not problems,

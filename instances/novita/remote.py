@@ -157,7 +157,8 @@ class InstanceList:
     """What the pages of one listing said together.
 
     `complete`: every page agreed on one total and that many different ids were seen; only then does absence
-    mean anything. Otherwise `problem` says why not. `began_at` is before the first byte was asked for.
+    mean anything. Otherwise `problem` says why not; `disagrees`: its pages contradict each other, though all were read.
+    `began_at` is before the first byte was asked for.
     """
 
     instances: tuple[RemoteInstance, ...]
@@ -166,6 +167,7 @@ class InstanceList:
     pages: int
     began_at: datetime
     problem: str = ""
+    disagrees: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

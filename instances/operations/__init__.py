@@ -3,14 +3,21 @@
 Each is one transaction: the change, the job that pursues it and its event. `now` is an aware UTC time.
 """
 
-from instances.operations.adoption import adopt, release
+from instances.operations.adoption import adopt, name_to_propose, release
 from instances.operations.allowance import Allowance, KeyLimit, admit_create, admit_running
-from instances.operations.automation import hold_reason, pause_automation, resume_automation
+from instances.operations.automation import (
+    destruction_hold_reason,
+    hold_reason,
+    lift_freeze,
+    pause_automation,
+    resume_automation,
+)
 from instances.operations.errands import request_edit, request_migrate, request_restart, request_save_image
 from instances.operations.job_control import cancel_job, retry_job
 from instances.operations.refusals import (
     JobOpen,
     JobSent,
+    NameRequired,
     NameTaken,
     OperationRefused,
     Protected,
@@ -34,6 +41,7 @@ __all__ = [
     "JobOpen",
     "JobSent",
     "KeyLimit",
+    "NameRequired",
     "NameTaken",
     "OperationRefused",
     "Protected",
@@ -45,7 +53,10 @@ __all__ = [
     "adopt",
     "cancel_job",
     "change_settings",
+    "destruction_hold_reason",
     "hold_reason",
+    "lift_freeze",
+    "name_to_propose",
     "pause_automation",
     "record_use",
     "release",

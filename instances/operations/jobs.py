@@ -148,6 +148,7 @@ def write_wish(
         "wanted_by_name": actor.name,
         "wanted_reason": reason[:500],
         "met_at": met_at if wanted else None,
+        "shown_at": None,
         **also,
     }
     for name, value in columns.items():

@@ -1,14 +1,19 @@
 """Why an operation was refused: HTTP `status`, stable `code`, and the request `field` at fault, if one is."""
 
+from typing import Any
+
 
 class OperationRefused(Exception):
+    """`more` is added to the answer as it is."""
+
     code = "refused"
     status = 409
 
-    def __init__(self, detail: str, *, field: str = "") -> None:
+    def __init__(self, detail: str, *, field: str = "", more: dict[str, Any] | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.field = field
+        self.more = more or {}
 
 
 class JobOpen(OperationRefused):
@@ -33,3 +38,10 @@ class Protected(OperationRefused):
 
 class NameTaken(OperationRefused):
     code = "name_taken"
+
+
+class NameRequired(OperationRefused):
+    """Its own name will not do, and none was given."""
+
+    code = "required"
+    status = 400

@@ -15,8 +15,7 @@ from rest_framework import serializers
 from instances import operations
 from instances.api import requests
 from instances.models import Instance, Job
-from instances.operations import OperationRefused
-from instances.person_verbs import proposed_name
+from instances.operations import OperationRefused, name_to_propose
 from instances.scopes import may
 from novita_manager.pages import acts
 from novita_manager.pages.access import actor_of, needs, way_back
@@ -38,7 +37,7 @@ def adopt(request: HttpRequest, instance_id: UUID) -> HttpResponse:
     if request.method == "GET":
         return acts.act(request, instance_id, "adopt")
     instance = instance_or_404(instance_id)
-    body = {"name": request.POST.get("name", "").strip() or proposed_name(instance)}
+    body = {"name": request.POST.get("name", "").strip() or name_to_propose(instance)}
     return _ask(
         request,
         instance,

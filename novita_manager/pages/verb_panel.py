@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from instances.lifecycle import Observed, Wanted
 from instances.models import Instance
-from instances.person_verbs import VERBS, offered, proposed_name
+from instances.operations import name_to_propose
+from instances.person_verbs import VERBS, offered
 from instances.scopes import scope_of_verb
 from instances.stakes import stakes_of
 from instances.verb_words import consequence
@@ -41,7 +42,7 @@ def verb_choices(instance: Instance, scopes: frozenset[str]) -> tuple[VerbChoice
             label=VERBS[name].label if name in VERBS else "Save as image",
             consequence=consequence(name, stakes),
             asks=_ASKS.get(name, ""),
-            proposed=proposed_name(instance) if name == "adopt" else "",
+            proposed=name_to_propose(instance) if name == "adopt" else "",
             grave=name in _GRAVE,
             at_once=name == _AT_ONCE,
         )

@@ -42,12 +42,20 @@ def further(row: dict[str, Any]) -> list[dict[str, Any]]:
     """What only some rows can have: a stop is open for a wish to stop, no call of ours is later than the last one."""
     if not row["wanted"]:
         return [{"managed": managed} for managed in (True, False)]
+    if row["wanted"] == "deleted" and row["observed"] is Observed.ABSENT:
+        return [{"proven": proven, "shown_at": shown} for proven in (True, False) for shown in (None, READ, LONG_AGO)]
     if row["wanted"] != "stopped":
         return [{}]
     last = row["last_call_ended_at"]
+    proofs: list[dict[str, Any]] = [{}]
+    if row["observed"] is Observed.EXITED and not row["met"]:
+        proofs = [{}, {"shown_at": READ}, {"shown_at": READ - timedelta(seconds=10)}, {"shown_at": LONG_AGO}]
     starts = [None] if last is None else [None, LONG_AGO] if last == LONG_AGO else [None, LONG_AGO, last]
     stops = [False, True] if row["job_open"] and not row["met"] else [False]
-    return [{"start_call_ended_at": start, "stop_sent": stop} for start, stop in itertools.product(starts, stops)]
+    return [
+        {"start_call_ended_at": start, "stop_sent": stop, **proof}
+        for start, stop, proof in itertools.product(starts, stops, proofs)
+    ]
 
 
 def started_later(seen: Seen) -> bool:
@@ -79,7 +87,11 @@ def expected_before(seen: Seen, *, recent: bool) -> set[Meaning]:
     too_old = seen.call_in_flight or (seen.job_call_ended_at is not None and seen.job_call_ended_at >= READ)
     if not shows(seen.wanted, seen.observed) or too_old:
         return {Meaning.NOTHING}
-    return {Meaning.WAIT} if seen.contradicted and recent else {Meaning.MET}
+    if seen.contradicted and recent:
+        return {Meaning.WAIT}
+    earlier = seen.shown_at is not None and seen.shown_at < READ
+    twice = earlier and (seen.job_call_ended_at is None or seen.job_call_ended_at < seen.shown_at)  # type: ignore[operator]
+    return {Meaning.MET} if seen.wanted == "running" or seen.proven or twice else {Meaning.SHOWN}
 
 
 def expected_once_met(seen: Seen, *, recent: bool) -> set[Meaning]:

@@ -57,11 +57,17 @@ def test_a_shown_wish_needs_no_verb() -> None:
             assert wish_shown_by(observed) == ("" if wanted == "deleted" else wanted)
 
 
+def oracle_of_absent(facts: PhaseFacts) -> str:
+    if facts.wanted != "deleted":
+        return "gone"
+    return "deleting" if facts.verb == "delete" and not facts.met else "deleted"  # until a second read proves it
+
+
 def oracle(facts: PhaseFacts) -> str:
     """The phase, by the list of rules: the first that matches wins."""
     observed = facts.observed
     if observed is Observed.ABSENT:
-        return "deleted" if facts.wanted == "deleted" else "gone"
+        return oracle_of_absent(facts)
     if observed is Observed.NOTHING and not facts.verb:
         if facts.wanted == "deleted":
             return "deleted"

@@ -1,8 +1,7 @@
 """What reads do to rows: the wish, the end, the meter and the alarms that follow, each judged by when its read began."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -11,7 +10,6 @@ from instances.models import Alarm, Instance, Machine
 from instances.novita.types import RemoteInstance
 from instances.observation import (
     effective_observed_at,
-    locked_account,
     observe,
     observe_missing,
     observe_not_found,
@@ -20,33 +18,11 @@ from instances.observation import (
 from instances.operations import request_delete, request_start, request_stop
 from instances.readings import reading_of
 from tests.factories import NOW, PERSON, make_account, make_instance, make_job, make_machine
+from tests.instances.reads import lose, machine_of, show
 
 pytestmark = pytest.mark.django_db
 SECOND = timedelta(seconds=1)
 SETTLE = timedelta(seconds=60)
-
-
-def machine_of(instance: Instance) -> Machine:
-    instance.refresh_from_db()
-    assert instance.machine is not None
-    return instance.machine
-
-
-def show(instance: Instance, status: str, at: datetime, **fields: Any) -> bool:
-    """One read, begun at `at`, that shows its machine so."""
-    machine = machine_of(instance)
-    remote = RemoteInstance(id=machine.novita_id or "", status=status, billing_mode=machine.billing_mode, **fields)
-    taken = observe(machine, reading_of(remote), began_at=at, now=at, account=locked_account())
-    instance.refresh_from_db()
-    return taken
-
-
-def lose(instance: Instance, at: datetime) -> bool:
-    """A complete list without it, then a read by id that does not find it."""
-    observe_missing(machine_of(instance), list_began_at=at)
-    gone = observe_not_found(machine_of(instance), began_at=at + SECOND, now=at + SECOND, account=locked_account())
-    instance.refresh_from_db()
-    return gone
 
 
 def events(instance: Instance, type_: str) -> int:
@@ -109,19 +85,6 @@ def test_within_the_settle_period_of_a_call_that_moves_it_absence_proves_nothing
     assert gone or lose(instance, NOW + 2 * SETTLE)
 
 
-def test_the_first_read_after_the_call_that_shows_the_wish_meets_it() -> None:
-    instance = make_instance()
-    job = make_job(instance, verb="stop", state="confirming", called_at=NOW, call_ended_at=NOW + 5 * SECOND)
-    Machine.objects.update(observed_at=NOW - SECOND)
-
-    show(instance, "exited", NOW + 4 * SECOND)
-    assert not instance.met
-
-    show(instance, "exited", NOW + 6 * SECOND)
-    job.refresh_from_db()
-    assert (instance.met_at, job.state) == (NOW + 6 * SECOND, "succeeded")
-
-
 def test_a_stop_wish_is_not_met_while_an_unclear_start_may_still_take_effect() -> None:
     instance = make_instance(status="exited")
     make_job(instance, verb="start", state="confirming", called_at=NOW, call_ended_at=NOW + SECOND, call_outcome="unclear")
@@ -131,6 +94,7 @@ def test_a_stop_wish_is_not_met_while_an_unclear_start_may_still_take_effect() -
     assert not instance.met
 
     show(instance, "exited", NOW + 2 * SETTLE)
+    show(instance, "exited", NOW + 2 * SETTLE + SECOND)
     assert instance.met
 
 
@@ -271,7 +235,8 @@ def test_the_alarm_of_a_surplus_machine_ends_once_it_is_proven_gone() -> None:
     attempt = Machine.objects.create(instance=instance, correlation_id="abcdefghijklmnop", created_at=NOW, called_at=NOW)
     resolve_attempt(attempt, "second-one", now=NOW, how="found in a list")
 
-    observe_missing(attempt, list_began_at=NOW + SECOND)
+    observe_missing([attempt.pk], list_began_at=NOW + SECOND)
+    attempt.refresh_from_db()
     observe_not_found(attempt, began_at=NOW + 2 * SECOND, now=NOW + 2 * SECOND, account=None)
 
     assert alarms("surplus_machine") == []

@@ -8,40 +8,18 @@ from django.core.exceptions import ImproperlyConfigured
 
 from instances import provider
 from instances.models import Event, Instance, Machine, ProviderAccount
-from instances.novita.simulator.world import World
 from instances.operations import request_delete, request_stop
 from sync import reclaims, watch
 from sync.account import verify_account
-from sync.listing import Result, run_list
 from tests.driving import Drive, driving, event_types
 from tests.factories import PERSON
-
-STEP = 5.0
+from tests.sync.fleets import STEP, fleet, hide, id_of, listed, show, world_of
 
 
 @pytest.fixture
 def drive(db: None, settings: Any) -> Iterator[Drive]:
     with driving(settings, speed=5) as one:
         yield one
-
-
-def listed(drive: Drive) -> Result:
-    """One list, begun a moment after whatever was before it."""
-    drive.clock.shift(1)
-    return run_list(provider.novita(), trigger="poll")
-
-
-def fleet(drive: Drive, count: int) -> list[Instance]:
-    instances = [drive.create(f"worker-{number}", ports=()) for number in range(count)]
-    drive.until(lambda: Instance.objects.filter(phase="ready").count() == count, step=STEP)
-    drive.let_pass(70, step=10)  # until no call of ours may be the cause of anything
-    return instances
-
-
-def id_of(instance: Instance) -> str:
-    instance.refresh_from_db()
-    assert instance.machine is not None
-    return instance.machine.novita_id or ""
 
 
 def at_rest(drive: Drive, novita_id: str, status: str) -> None:
@@ -193,26 +171,6 @@ def test_one_that_was_stopped_is_never_revived_by_a_reclaim(drive: Drive) -> Non
 # --- missing, gone, back
 
 
-def world_of(drive: Drive) -> World:
-    assert drive.novita.server is not None
-    return drive.novita.server.world
-
-
-def hide(drive: Drive, *novita_ids: str) -> None:
-    """Novita's lists lack these and are whole otherwise."""
-    world = world_of(drive)
-    with world.lock:
-        for novita_id in novita_ids:
-            world.visible.pop(novita_id)
-
-
-def show(drive: Drive, *novita_ids: str) -> None:
-    world = world_of(drive)
-    with world.lock:
-        for novita_id in novita_ids:
-            world.visible[novita_id] = world.instances[novita_id]
-
-
 def test_missing_from_a_list_is_not_gone_while_it_is_found_by_id(drive: Drive) -> None:
     [first, *_] = fleet(drive, 3)
     novita_id = id_of(first)
@@ -280,45 +238,6 @@ def test_a_deleted_one_that_comes_back_is_deleted_again(drive: Drive) -> None:
     assert "instance.reappeared" in event_types(first)
 
 
-def test_a_list_that_lacks_too_much_is_not_believed_at_once(drive: Drive) -> None:
-    instances = fleet(drive, 6)
-    lost = [id_of(instance) for instance in instances[:3]]
-    hide(drive, *lost)
-
-    listed(drive)
-    assert not Machine.objects.filter(missing_since__isnull=False).exists()
-    [alarm] = drive.alarms("list_not_believed")
-    assert "3 of 6" in alarm.text
-
-    listed(drive)
-    assert set(Machine.objects.exclude(missing_since=None).values_list("novita_id", flat=True)) == set(lost)
-    drive.let_pass(60, step=10)
-    assert not Machine.objects.filter(absent_at__isnull=False).exists()
-
-
-def test_a_list_that_lacks_something_else_each_time_is_never_believed(drive: Drive) -> None:
-    instances = fleet(drive, 6)
-    ids = [id_of(instance) for instance in instances]
-
-    for lost in (ids[:3], ids[1:4], ids[2:5]):
-        hide(drive, *lost)
-        listed(drive)
-        show(drive, *lost)
-
-    assert not Machine.objects.filter(missing_since__isnull=False).exists()
-
-
-def test_a_list_that_is_not_believed_vouches_for_nothing(drive: Drive) -> None:
-    fleet(drive, 4)
-    listed(drive)
-    before = ProviderAccount.objects.get().complete_list_at
-    drive.faults({"call": "list", "kind": "empty_list", "count": 1})
-
-    listed(drive)
-
-    assert ProviderAccount.objects.get().complete_list_at == before
-
-
 # --- the account
 
 
@@ -366,6 +285,3 @@ def test_another_accounts_database_is_refused_with_both_names(drive: Drive, sett
     assert "simulator" in str(refused.value)
     assert "https://api.novita.ai" in str(refused.value)
     assert "NOVITA_API_BASE_URL" in str(refused.value)
-
-
-# --- what a poll costs

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from instances.novita.types import RemoteInstance
 from instances.readings import Reading, reading_of
-from sync.plan import Known, Plan, plan
+from sync.plan import Known, Plan, Trust, plan
 
 BEGAN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SETTLE = timedelta(seconds=60)
@@ -96,25 +96,68 @@ def test_one_read_by_id_after_the_list_began_is_not_missing() -> None:
     assert kinds(compare([known("a"), known("b", observed_at=BEGAN)], [remote("a")])) == []
 
 
-def test_an_empty_list_is_not_believed_until_a_second_one_agrees() -> None:
+def not_found(rows: list[Known], *ids: str) -> list[Known]:
+    """The rows once a list that was not believed lacked some of them, and reads by id did not find those either."""
+    return [replace(row, unverified=True, not_found=True) if row.novita_id in ids else row for row in rows]
+
+
+def test_an_empty_list_is_believed_once_a_second_one_agrees_and_reads_confirm_each() -> None:
     rows = [known("a"), known("b")]
 
     first = compare(rows, [])
-    assert first.changes == ()
-    assert "empty" in first.suspicion_text
+    assert kinds(first) == [("unverified", "a"), ("unverified", "b")]
+    assert "empty" in first.doubt
 
-    second = compare(rows, [], believed_suspicion=first.suspicion)
-    assert kinds(second) == [("missing", "a"), ("missing", "b")]
-    assert second.suspicion_text == ""
+    doubted = Trust(doubted=True, lacked=first.lacked)
+    second = compare(not_found(rows, "a"), [], trust=doubted)
+    assert "1 of them are not confirmed" in second.doubt
+
+    third = compare(not_found(rows, "a", "b"), [], trust=doubted)
+    assert kinds(third) == [("missing", "a"), ("missing", "b")]
+    assert third.doubt == ""
 
 
 def test_a_list_that_lacks_others_than_the_one_before_is_not_believed_either() -> None:
     rows = [known(str(number)) for number in range(9)]
     seen = [remote(str(number)) for number in range(9)]
     first = compare(rows, seen[:5])
+    assert first.doubt
 
-    assert first.suspicion_text
-    assert compare(rows, seen[4:], believed_suspicion=first.suspicion).changes == ()
+    gone = not_found(rows, *(str(number) for number in range(9)))
+    second = compare(gone, seen[4:], trust=Trust(doubted=True, lacked=first.lacked))
+
+    assert second.doubt
+    assert {kind for kind, _ in kinds(second)} == {"observe"}  # those that were in doubt are listed again
+
+
+def test_what_a_person_accepted_is_believed_at_once() -> None:
+    rows = [known("a"), known("b")]
+    first = compare(rows, [])
+
+    found = compare(rows, [], trust=Trust(doubted=True, lacked=first.lacked, accepted=first.lacked))
+
+    assert (found.doubt, kinds(found)) == ("", [("missing", "a"), ("missing", "b")])
+
+
+def test_pages_that_disagree_are_doubted_until_two_complete_lists_agree() -> None:
+    rows = [known("a"), known("b")]
+    odd = compare(rows, [remote("a")], complete=False, disagrees=True)
+    assert "disagree" in odd.doubt
+    assert kinds(odd) == [("unverified", "b")]
+    assert compare([], [remote("a")], complete=False, disagrees=True).doubt == ""  # nothing is known that could be lost
+
+    whole = [remote("a"), remote("b")]
+    first = compare(rows, whole, trust=Trust(doubted=True, lacked=odd.lacked))
+    assert "must say the same" in first.doubt
+    assert compare(rows, whole, trust=Trust(doubted=True, lacked=first.lacked)).doubt == ""
+
+
+def test_what_is_missing_already_raises_no_doubt_again() -> None:
+    rows = [known(str(number), missing=number < 3) for number in range(6)]
+
+    found = compare(rows, [remote(str(number)) for number in (3, 4)])
+
+    assert (found.doubt, kinds(found)) == ("", [("missing", "5")])
 
 
 def test_what_we_deleted_ourselves_raises_no_suspicion() -> None:
@@ -127,9 +170,9 @@ def test_two_missing_of_ten_are_no_suspicion_and_four_are() -> None:
     rows = [known(str(number)) for number in range(10)]
     seen = [remote(str(number)) for number in range(10)]
 
-    assert len(compare(rows, seen[:8]).changes) == 2
-    assert compare(rows, seen[:6]).changes == ()
-    assert compare(rows, seen[:6]).suspicion
+    assert [kind for kind, _ in kinds(compare(rows, seen[:8]))] == ["missing"] * 2
+    assert [kind for kind, _ in kinds(compare(rows, seen[:6]))] == ["unverified"] * 4
+    assert compare(rows, seen[:6]).doubt
 
 
 IDS = st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), unique=True, max_size=26)
@@ -146,7 +189,7 @@ def test_every_listed_machine_is_accounted_for_and_none_listed_is_missing(
     by_kind = {kind: {one for found_kind, one in kinds(found) if found_kind == kind} for kind in ("discover", "missing")}
     assert by_kind["discover"] == set(there) - set(recorded)
     assert not by_kind["missing"] & set(there)
-    if not complete or frozen or found.suspicion_text:
+    if not complete or frozen or found.doubt:
         assert not by_kind["missing"]
     else:
         assert by_kind["missing"] == set(recorded) - set(there)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from instances.correlation import provider_name
 from instances.novita.types import RemoteInstance
 from instances.readings import Reading, reading_of
-from sync.plan import Known, Plan, plan
+from sync.plan import Known, Plan, Trust, plan
 
 BEGAN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SETTLE = timedelta(seconds=60)
@@ -46,9 +46,11 @@ def records(draw: st.DrawFn) -> list[Known]:
 
 
 def _row(draw: st.DrawFn, number: int, novita_id: str | None, mark: str | None) -> Known:
-    truths: dict[str, Any] = {name: draw(st.booleans()) for name in ("missing", "absent", "unsettled", "ours_to_end")}
+    truths: dict[str, Any] = {
+        name: draw(st.booleans()) for name in ("missing", "unverified", "not_found", "absent", "unsettled", "ours_to_end")
+    }
     if novita_id is None:
-        truths |= {"missing": False, "absent": False}
+        truths |= dict.fromkeys(("missing", "unverified", "not_found", "absent"), False)
     return Known(
         machine_id=number,
         instance_id=f"instance-{number}",
@@ -85,7 +87,7 @@ def test_only_a_complete_list_of_an_account_that_is_not_frozen_says_missing(rows
     for options in ({"complete": False}, {"frozen": True}, {"complete": False, "frozen": True}):
         found = compare(rows, seen, **options)
         assert ids_of(found, "missing") == []
-        assert (found.suspicion, found.suspicion_text) == ("", "")
+        assert (found.lacked, found.doubt) == ("", "")
 
 
 @given(records(), READINGS)
@@ -122,7 +124,7 @@ def test_a_listed_machine_is_discovered_exactly_where_nothing_here_knows_it(rows
 def test_what_was_taken_over_is_no_change_the_next_time(rows: list[Known], seen: list[Reading]) -> None:
     by_id = {one.novita_id: one for one in seen}
     settled = [
-        replace(row, values=dict(by_id[row.novita_id].columns), missing=False, unsettled=False)
+        replace(row, values=dict(by_id[row.novita_id].columns), missing=False, unverified=False, unsettled=False)
         if row.novita_id in by_id
         else row
         for row in rows
@@ -132,21 +134,21 @@ def test_what_was_taken_over_is_no_change_the_next_time(rows: list[Known], seen:
 
 
 @given(records(), READINGS)
-def test_suspicion_is_of_an_empty_list_or_of_three_and_more_than_thirty_percent(
+def test_a_doubt_begins_with_an_empty_list_or_with_three_and_more_than_thirty_percent(
     rows: list[Known], seen: list[Reading]
 ) -> None:
     listed = {one.novita_id for one in seen}
     live = [row for row in rows if row.novita_id and not row.absent]
-    everything = compare(rows, seen, believed_suspicion=compare(rows, seen).suspicion)
-    lacking = {row.novita_id for row in live if row.missing and row.novita_id not in listed and _is_old(row)}
-    lacking |= set(ids_of(everything, "missing"))
-    unexpected = [row for row in live if row.novita_id in lacking and not row.ours_to_end]
+    unexpected = [
+        row for row in live if row.novita_id not in listed and _is_old(row) and not row.missing and not row.ours_to_end
+    ]
 
-    suspicious = bool(unexpected) and (not seen or (len(unexpected) >= 3 and len(unexpected) * 10 > 3 * len(live)))
+    too_much = bool(unexpected) and (not seen or (len(unexpected) >= 3 and len(unexpected) * 10 > 3 * len(live)))
 
-    first = compare(rows, seen)
-    assert bool(first.suspicion) == bool(first.suspicion_text) == suspicious
-    assert not (suspicious and ids_of(first, "missing"))
+    found = compare(rows, seen)
+    assert bool(found.doubt) == too_much
+    assert not (too_much and ids_of(found, "missing"))
+    assert not (ids_of(found, "unverified") and not too_much)
 
 
 def _is_old(row: Known) -> bool:
@@ -155,16 +157,21 @@ def _is_old(row: Known) -> bool:
 
 
 @given(records(), READINGS)
-def test_the_same_lack_twice_is_believed_and_another_one_is_not(rows: list[Known], seen: list[Reading]) -> None:
+def test_a_doubt_ends_only_with_a_second_equal_list_whose_every_lack_was_not_found(
+    rows: list[Known], seen: list[Reading]
+) -> None:
     first = compare(rows, seen)
-    again = compare(rows, seen, believed_suspicion=first.suspicion)
-    other = compare(rows, seen, believed_suspicion="of others")
+    again = compare(rows, seen, trust=Trust(doubted=True, lacked=first.lacked))
+    other = compare(rows, seen, trust=Trust(doubted=True, lacked="of others"))
+    accepted = compare(rows, seen, trust=Trust(doubted=True, lacked="of others", accepted=first.lacked))
 
-    assert again.suspicion_text == ""
-    assert again.suspicion == first.suspicion  # the next list may lack the same and stays believed
-    assert (other.suspicion_text, other.suspicion) == (first.suspicion_text, first.suspicion)
-    if first.suspicion:
-        assert ids_of(other, "missing") == []
+    lacking = set(ids_of(accepted, "missing"))
+    confirmed = all(row.not_found or row.ours_to_end for row in rows if row.novita_id in lacking)
+    assert (again.doubt == "") == confirmed
+    assert set(ids_of(again, "missing")) == (lacking if confirmed else set())
+    assert other.doubt
+    assert ids_of(other, "missing") == []
+    assert accepted.doubt == ""
 
 
 def test_the_border_of_suspicion_is_three_and_more_than_thirty_percent() -> None:
@@ -188,7 +195,7 @@ def test_the_border_of_suspicion_is_three_and_more_than_thirty_percent() -> None
             for number in range(live)
         ]
         found = compare(rows, [reading(f"m{number}") for number in range(lacking, live)])
-        assert bool(found.suspicion) == suspicious, (live, lacking)
+        assert bool(found.doubt) == suspicious, (live, lacking)
         assert len(ids_of(found, "missing")) == (0 if suspicious else lacking), (live, lacking)
 
 
@@ -198,4 +205,4 @@ def test_the_order_of_records_and_lists_does_not_matter_to_what_is_suspected() -
         for number, one in enumerate(IDS)
     ]
 
-    assert compare(rows, []).suspicion == compare(rows[::-1], []).suspicion
+    assert compare(rows, []).lacked == compare(rows[::-1], []).lacked

@@ -8,34 +8,18 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from instances import provider
 from instances.models import Instance, Machine, ProviderAccount
 from instances.observation import effective_observed_at
 from instances.operations import request_stop
-from sync.listing import Result, run_list
 from tests.driving import Drive, driving
 from tests.factories import PERSON
-
-STEP = 5.0
+from tests.sync.fleets import STEP, fleet, listed
 
 
 @pytest.fixture
 def drive(db: None, settings: Any) -> Iterator[Drive]:
     with driving(settings, speed=5) as one:
         yield one
-
-
-def listed(drive: Drive) -> Result:
-    """One list, begun a moment after whatever was before it."""
-    drive.clock.shift(1)
-    return run_list(provider.novita(), trigger="poll")
-
-
-def fleet(drive: Drive, count: int) -> list[Instance]:
-    instances = [drive.create(f"worker-{number}", ports=()) for number in range(count)]
-    drive.until(lambda: Instance.objects.filter(phase="ready").count() == count, step=STEP)
-    drive.let_pass(70, step=10)  # until no call of ours may be the cause of anything
-    return instances
 
 
 def test_a_list_vouches_for_what_it_left_unchanged(drive: Drive) -> None:
@@ -60,7 +44,12 @@ def test_a_poll_that_finds_nothing_new_writes_no_machine(drive: Drive) -> None:
 
     writes = [one["sql"] for one in queries.captured_queries if one["sql"].startswith(("UPDATE", "INSERT", "DELETE"))]
     tables = {sql.split('"')[1] for sql in writes}
-    assert tables <= {"instances_provideraccount", "instances_providerpace", "instances_providerbreaker"}, writes
+    assert tables <= {
+        "instances_provideraccount",
+        "instances_providerpace",
+        "instances_providerbreaker",
+        "sync_syncrun",
+    }, writes
 
 
 def test_details_are_read_once_for_each_run(drive: Drive) -> None:

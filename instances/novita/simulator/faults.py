@@ -14,6 +14,7 @@ from instances.novita.simulator.errors import RefusedError, invalid, no_balance,
 ERRORS: dict[str, Callable[[], RefusedError]] = {
     "500": lambda: RefusedError("UNKNOWN", "unknown error", status=500),
     "502": lambda: RefusedError("", "bad gateway", status=502),
+    "401": lambda: RefusedError("UNAUTHORIZED", "unauthorized", status=401),
     "429": lambda: RefusedError("RATE_LIMIT_EXCEEDED", "rate limit exceeded", status=429),
     "no_capacity": no_capacity,
     "no_balance": no_balance,

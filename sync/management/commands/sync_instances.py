@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from instances.events import Actor
-from instances.models import ProviderAccount
 from instances.novita.errors import NovitaError
 from sync.account import verify_account
 from sync.listing import Result
@@ -36,7 +35,7 @@ class Command(BaseCommand):
         except NovitaError as error:
             self.stderr.write(f"Novita did not answer ({error.code}): {error.message}")
             sys.exit(1)
-        doubt = _doubt(result, dry_run=options["dry_run"])
+        doubt = _doubt(result)
         if options["as_json"]:
             self.stdout.write(json.dumps(as_json(result) | {"doubt": doubt}, indent=2))
         else:
@@ -62,8 +61,7 @@ class Command(BaseCommand):
         self.stdout.write(printed.get())
 
 
-def _doubt(result: Result, *, dry_run: bool) -> str:
+def _doubt(result: Result) -> str:
     if not result.listed.complete:
         return f"the list is incomplete: {result.listed.problem}"
-    account = ProviderAccount.objects.filter(pk=1).first()
-    return account.last_list_problem if account and not dry_run else ""
+    return result.doubt

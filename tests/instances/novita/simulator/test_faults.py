@@ -21,7 +21,7 @@ def total(novita: Driver) -> int:
 @pytest.mark.parametrize(
     ("kind", "status", "reason"),
     [("500", 500, "UNKNOWN"), ("429", 429, "RATE_LIMIT_EXCEEDED"), ("no_capacity", 400, "INSUFFICIENT_RESOURCE"),
-     ("no_balance", 400, "BALANCE_NOT_ENOUGH")],
+     ("no_balance", 400, "BALANCE_NOT_ENOUGH"), ("401", 401, "UNAUTHORIZED")],
 )  # fmt: skip
 @pytest.mark.parametrize(("when", "made"), [("before", 0), ("after", 1)])
 def test_an_error_strikes_before_or_after_the_effect(

@@ -1,0 +1,72 @@
+"""What automation may do with an instance from now on, in sentences for the person who takes it into our care."""
+
+from datetime import timedelta
+
+from django.conf import settings
+
+from instances.models import Instance
+from instances.models.instance import AutoStopMode, LocalData
+from instances.words import clock, span
+
+
+def automation_of(instance: Instance) -> list[str]:
+    """One sentence for each kind of act, those that will not happen too."""
+    return [
+        _auto_stop(instance),
+        *_stop_at(instance),
+        _reclaims(instance),
+        _health(instance),
+        _protection(instance),
+        _outside(),
+    ]
+
+
+def _auto_stop(instance: Instance) -> str:
+    threshold = span(instance.auto_stop_threshold or settings.AUTO_STOP_THRESHOLD)
+    if instance.auto_stop_mode == AutoStopMode.OFF:
+        return "Auto-stop is off: nothing stops it, however long nobody uses it."
+    if instance.auto_stop_mode == AutoStopMode.OBSERVE:
+        return f"Auto-stop only observes: after {threshold} without use it tells that it would stop it, and stops nothing."
+    if instance.protected:
+        return f"Auto-stop would stop it after {threshold} without use, but it is protected: it is not stopped."
+    return f"Auto-stop stops it after {threshold} without use, where its GPUs and CPUs are idle too."
+
+
+def _stop_at(instance: Instance) -> list[str]:
+    if instance.stop_at is None or instance.auto_stop_mode != AutoStopMode.ENFORCE:
+        return []
+    return [f"It is stopped at {clock(instance.stop_at)}."]
+
+
+def _reclaims(instance: Instance) -> str:
+    billing_mode = (instance.machine.billing_mode if instance.machine else "") or instance.billing_mode
+    if billing_mode != "spot":
+        return "Novita does not take it back: nothing moves it."
+    if not settings.MIGRATION_ENABLED:
+        return "If Novita takes it back it stays stopped: bringing back is switched off (MIGRATION_ENABLED)."
+    if instance.local_data == LocalData.PRECIOUS:
+        return (
+            "If Novita takes it back it is started again in place, which keeps its disks; moving it to another node loses "
+            "its local data, which is precious, and is left to a person."
+        )
+    return (
+        "If Novita takes it back it is brought back, started again in place where that is possible, which keeps its disks."
+    )
+
+
+def _health(instance: Instance) -> str:
+    if instance.health_check is None:
+        return "Its health is not checked."
+    every = span(max(settings.HEALTH_CHECK_INTERVAL, timedelta(seconds=1)))
+    what = "The ports named in its health check are" if instance.health_check else "Its exposed ports are"
+    return f"{what} probed every {every}; a failing check is told, and nothing is restarted."
+
+
+def _protection(instance: Instance) -> str:
+    if instance.protected:
+        return "It is protected: no rule stops or moves it, and nobody deletes it before the protection is taken off."
+    return "No rule ever deletes it."
+
+
+def _outside() -> str:
+    return "What somebody does in Novita's console is taken over as wanted, and is never undone."

@@ -1,0 +1,134 @@
+"""Alarms about money: the balance, what nobody here made, freezing, data about to be purged."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from instances.alarms import acknowledge
+from instances.models import Alarm, Event, Instance, Machine, ProviderAccount
+from instances.runway import lasts, level
+from sync import money
+from tests.factories import NOW, PERSON, make_account, make_instance
+
+pytestmark = pytest.mark.django_db
+HOUR = timedelta(hours=1)
+DAY = 24 * HOUR
+
+
+def running(price: str = "1", **columns: Any) -> Instance:
+    instance = make_instance(**columns)
+    Machine.objects.filter(instance=instance).update(billed_since=NOW, billed_price_usd_per_hour=Decimal(price))
+    return instance
+
+
+def alarm(kind: str) -> Alarm | None:
+    return Alarm.objects.filter(kind=kind, cleared_at=None).first()
+
+
+def told(kind: str) -> list[str]:
+    events = Event.objects.filter(after__kind=kind).order_by("id").values_list("type", flat=True)
+    return [type_.removeprefix("alarm.") for type_ in events]
+
+
+@pytest.mark.parametrize(("hours", "worse"), [(73, 0), (72, 1), (25, 1), (24, 2), (6.5, 2), (6, 3), (0.01, 3), (0, 4)])
+def test_the_levels_are_72_24_and_6_hours_and_nothing_left(hours: float, worse: int) -> None:
+    assert level(lasts(Decimal(str(hours)), Decimal(1))) == worse
+
+
+def test_what_spends_nothing_lasts_for_ever_unless_nothing_is_left() -> None:
+    assert (level(lasts(Decimal(5), Decimal(0))), level(lasts(Decimal(0), Decimal(0)))) == (0, 4)
+
+
+def test_the_balance_is_one_alarm_that_grows_worse_and_ends_with_a_payment() -> None:
+    make_account(balance_usd=Decimal(100), balance_read_at=NOW)
+    running()
+    money.watch_balance(NOW)
+    assert alarm("balance_runway") is None
+
+    for hours in range(0, 101):
+        money.watch_balance(NOW + hours * HOUR)
+
+    assert told("balance_runway") == ["opened", "escalated", "escalated", "escalated"]
+    found = alarm("balance_runway")
+    assert found is not None
+    assert "is used up" in found.text
+    ProviderAccount.objects.update(balance_usd=Decimal(500), balance_read_at=NOW + 101 * HOUR)
+    money.watch_balance(NOW + 101 * HOUR)
+    assert told("balance_runway")[-1] == "cleared"
+
+
+def test_disks_of_stopped_ones_burn_too() -> None:
+    running("1.5")
+    stopped = {"rootfs_size_gb": 100, "stopped_disk_usd_per_gb_day": Decimal("0.0048")}
+    make_instance(status="exited", machine=stopped)
+
+    assert money.burn_usd_per_hour() == Decimal("1.52")
+
+
+def test_what_nobody_made_here_is_told_every_day_until_somebody_knows() -> None:
+    running(managed=False, name="dev", machine={"provider_name": "dev"})
+    running("2", managed=False, name="", machine={"provider_name": ""})
+    running("50")  # ours
+
+    for hours in range(0, 49):
+        money.watch_unmanaged(NOW + hours * HOUR)
+    assert told("unmanaged_billing") == ["opened", "repeated", "repeated"]
+    found = alarm("unmanaged_billing")
+    assert found is not None
+    assert "2 instances were not made here and billed at $3.00 per hour together, $144.00 so far" in found.text
+    assert "dev (nv" in found.text
+
+    acknowledge(found.pk, actor=PERSON, reason="they are the agency's", until=None, now=NOW + 50 * HOUR)
+    for hours in range(50, 200):
+        money.watch_unmanaged(NOW + hours * HOUR)
+    assert told("unmanaged_billing") == ["opened", "repeated", "repeated", "acknowledged"]
+
+    running(managed=False)  # another one, found later
+    money.watch_unmanaged(NOW + 201 * HOUR)
+    assert told("unmanaged_billing")[-1] == "escalated"
+    Machine.objects.update(billed_since=None, billed_price_usd_per_hour=None)
+    money.watch_unmanaged(NOW + 202 * HOUR)
+    assert alarm("unmanaged_billing") is None
+
+
+def test_freezing_is_an_alarm_while_novita_shows_it() -> None:
+    instance = make_instance(status="freezing")
+
+    money.watch_freezing(NOW)
+    found = alarm("account_freezing")
+    assert found is not None
+    assert str(instance.machine) in found.text
+    Machine.objects.update(status="exited")
+    money.watch_freezing(NOW)
+    assert alarm("account_freezing") is None
+
+
+def test_a_purge_is_told_three_days_and_one_day_before() -> None:
+    machine = {
+        "data_purged_at": NOW + 7 * DAY,
+        "rootfs_size_gb": 100,
+        "stopped_disk_usd_per_gb_day": Decimal("0.005"),
+    }
+    instance = make_instance(name="old", status="exited", machine=machine)
+
+    for hours in range(0, 7 * 24):
+        money.watch_purges(NOW + hours * HOUR)
+
+    assert told("data_purge") == ["opened", "escalated"]
+    [opened, escalated] = Event.objects.filter(after__kind="data_purge").order_by("id")
+    assert (opened.at, escalated.at) == (NOW + 4 * DAY, NOW + 6 * DAY)
+    assert "its disks cost $0.50 per day" in opened.reason
+    assert opened.instance == instance
+    money.watch_purges(NOW + 7 * DAY)
+    assert alarm("data_purge") is None
+
+
+def test_a_pass_does_all_of_it_once_a_minute() -> None:
+    make_account(balance_usd=Decimal(1), balance_read_at=NOW)
+    running(managed=False)
+
+    assert money.watch_if_due(NOW)
+    assert not money.watch_if_due(NOW)
+    assert {one.kind for one in Alarm.objects.all()} == {"balance_runway", "unmanaged_billing"}
