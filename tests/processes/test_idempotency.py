@@ -26,7 +26,8 @@ def test_fifty_creates_at_once_with_one_key_make_one_job_and_one_machine(
     def create(_: int) -> requests.Response:
         headers = {"Authorization": f"Bearer {running.api.key}", "Idempotency-Key": "one-of-fifty"}
         url = f"{running.url}/api/v1/instances"
-        return requests.post(url, json={**BODY, "name": "one"}, headers=headers, timeout=60)
+        body: dict[str, Any] = {**BODY, "name": "one"}
+        return requests.post(url, json=body, headers=headers, timeout=60)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(pool.map(create, range(AT_ONCE)))
