@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from instances.models import Instance
+from instances.models import Alarm, Instance
+from novita_manager import api
+from novita_manager.idempotency import Replayed
 from novita_manager.models import IdempotencyRecord
-from tests.factories import make_instance, make_offer
+from tests.factories import NOW, make_instance, make_offer
 from tests.instances.api.calls import NEW, Caller
 
 pytestmark = pytest.mark.django_db
@@ -100,6 +102,47 @@ def test_verbs_honour_the_key_too() -> None:
     assert again.json() == first.json()
     assert again["Idempotent-Replayed"] == "true"
     assert other.status_code == 422
+
+
+def test_every_post_of_the_api_honours_the_key() -> None:
+    without = []
+    for route in api.urlpatterns:
+        view: Any = getattr(route.callback, "cls", None)
+        posts = "post" in (getattr(route.callback, "actions", None) or {}) or hasattr(view, "post")
+        if posts and not issubclass(view, Replayed):
+            without.append(str(route.pattern))
+
+    assert without == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/auto-stop/check", {"dry_run": True}),
+        ("/instances/stop-all", {}),
+        ("/instances/bulk", {"action": "stop", "refs": ["one", "none"]}),
+    ],
+)
+def test_posts_that_touch_many_answer_the_first_reply_too(path: str, body: dict[str, Any]) -> None:
+    caller = Caller()
+    make_instance(name="one")
+
+    first, again = (caller.post(path, body, HTTP_IDEMPOTENCY_KEY="k") for _ in range(2))
+
+    assert first.status_code < 300
+    assert again["Idempotent-Replayed"] == "true"
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+
+
+def test_an_acknowledgement_is_replayed_although_the_alarm_has_cleared_since() -> None:
+    caller = Caller()
+    alarm = Alarm.objects.create(kind="k", text="t", remedy="r", opened_at=NOW, last_seen_at=NOW)
+
+    first = caller.post(f"/alarms/{alarm.pk}/acknowledge", {"reason": "known"}, HTTP_IDEMPOTENCY_KEY="k")
+    Alarm.objects.update(cleared_at=NOW)
+    again = caller.post(f"/alarms/{alarm.pk}/acknowledge", {"reason": "known"}, HTTP_IDEMPOTENCY_KEY="k")
+
+    assert (first.status_code, again.json()) == (200, first.json())
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "tab\there"])
