@@ -44,7 +44,7 @@ def _desk(chromium: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture(name="phone")
 def _phone(chromium: Browser) -> Iterator[BrowserContext]:
-    context = chromium.new_context(viewport={"width": 360, "height": 740}, is_mobile=True, locale="en-GB")
+    context = chromium.new_context(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True, locale="en-GB")
     yield context
     context.close()
 

@@ -265,6 +265,22 @@ def test_nothing_needs_sideways_scrolling_on_a_phone(admin: User, live_server: L
     assert complaints == []
 
 
+def test_a_finger_ticks_opens_and_asks_on_a_phone(admin: User, live_server: LiveServer, phone: BrowserContext) -> None:
+    one = running("trainer", at=timezone.now())
+    running("other", at=timezone.now())
+    page, complaints = listening(phone)
+    sign_in(page, live_server)
+    page.tap(f"#verbs-{one.pk} summary")
+    expect(page.locator(f"#stop-{one.pk}")).to_be_visible()
+    page.tap(f"#pick-{one.pk}")
+    page.tap("#bulk button:has-text('Stop')")
+    expect(page.locator("h1")).to_have_text("Stop 1 instance?")
+    page.tap("button.main")
+    expect(page.locator(".messages")).to_contain_text("1 of 1 asked to stop")
+    assert Job.objects.get().instance_id == one.pk
+    assert complaints == []
+
+
 def test_everything_can_be_done_with_the_keyboard_alone(admin: User, live_server: LiveServer, desk: BrowserContext) -> None:
     instance = running("trainer", at=timezone.now())
     page, _ = listening(desk)
