@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
@@ -28,6 +30,15 @@ def _chromium() -> Iterator[Browser]:
         browser.close()
     if before is None:
         del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture(autouse=True)
+def _signing_in_often(settings: Any) -> Iterator[None]:
+    """Many sign in from one address here; what one test counted must not refuse the next."""
+    settings.RATE_LIMIT_SIGN_IN = "100000/m"
+    cache.clear()
+    yield
+    cache.clear()
 
 
 @pytest.fixture(name="admin")
