@@ -24,6 +24,7 @@ from novita_manager.pages.parts import instance_or_404
 from novita_manager.pages.typed import problems_of
 
 _LONGEST_REASON = 500
+_NOT_ASKED = ("reason", "dry_run")  # of the contract's form: the first is given apart, a page asks in earnest
 _CONTROLS: dict[str, tuple[Callable[..., Job], str]] = {
     "cancel": (operations.cancel_job, "cancelled"),
     "retry": (operations.retry_job, "is tried again"),
@@ -98,7 +99,7 @@ def _ask(
     reason = request.POST.get("reason", "").strip()[:_LONGEST_REASON]
     try:
         form.is_valid(raise_exception=True)
-        answers = {name: value for name, value in form.validated_data.items() if name != "reason"}
+        answers = {name: value for name, value in form.validated_data.items() if name not in _NOT_ASKED}
         ask(**answers, actor=actor_of(request), reason=reason or "asked for on its page", now=timezone.now())
     except serializers.ValidationError as refusal:
         messages.error(request, f"{label} {instance}: {'; '.join(one.text for one in problems_of(refusal))}.")

@@ -68,14 +68,16 @@ def test_a_choice_is_shown_with_the_reasons_for_those_it_cannot_be_asked_of(ann:
 def test_many_are_adopted_at_once_and_every_refusal_is_told(ann: Client) -> None:
     now = timezone.now()
     found = [running(name, at=now, managed=False, wanted="", wanted_at=None) for name in ("twin", "TWIN", "other")]
+    gone = running("gone", at=now, managed=False, wanted="", wanted_at=None, phase="gone", ended_at=now)
 
-    response = ann.post("/many/adopt", {"chosen": [str(one.pk) for one in found]}, follow=True)
+    response = ann.post("/many/adopt", {"chosen": [str(one.pk) for one in (*found, gone)]}, follow=True)
 
-    assert Instance.objects.filter(managed=True).count() == 2
+    adopted = Instance.objects.filter(managed=True).values_list("name", flat=True)
+    assert len({name.lower() for name in adopted}) == 3  # of two twins one gets a name of its own
     shown = text_of(response)
-    assert "2 of 3 adopted" in shown
+    assert "3 of 4 adopted" in shown
     assert "1 refused. " in shown
-    assert "exists: choose another name" in shown
+    assert "gone: it is gone" in shown
     assert not Job.objects.exists()
 
 
