@@ -218,9 +218,15 @@ def _describe(run: SyncRun, listed: InstanceList, done: _Done) -> None:
     run.finished_at = timezone.now()
     run.complete, run.problem = listed.complete, (done.doubt or listed.problem)[:500]
     run.pages, run.seen = listed.pages, len(listed.instances)
-    run.counts = dict(Counter(one.kind for one in done.changes))
-    run.applied = dict(done.applied)
-    run.changes = [change_json(one) for one in done.changes[:KEPT_CHANGES]]
+    found = news(done.changes)
+    run.counts = dict(Counter(one.kind for one in found))
+    run.applied = {kind: count for kind, count in done.applied.items() if kind in run.counts}
+    run.changes = [change_json(one) for one in found[:KEPT_CHANGES]]
+
+
+def news(changes: Sequence[Change]) -> list[Change]:
+    """Without what only lets an open wish be judged again by a newer read."""
+    return [change for change in changes if change.kind != "recheck"]
 
 
 def change_json(change: Change) -> dict[str, str]:

@@ -10,7 +10,7 @@ from instances.novita.client import Novita
 from instances.novita.errors import NovitaError
 from instances.periodic import claim, finish, renewing
 from instances.provider import novita
-from sync.listing import Result, change_json, run_list
+from sync.listing import Result, change_json, news, run_list
 from sync.watch import poll_interval
 
 SHOWN_CHANGES = 1000
@@ -40,7 +40,7 @@ def sync_now(*, actor: Actor, dry_run: bool, client: Novita | None = None) -> Re
 
 def as_json(result: Result) -> dict[str, Any]:
     """The result as plain values: more of its changes than the run keeps, `changes_found` of them all in all."""
-    run = result.run
+    run, found = result.run, news(result.changes)
     return {
         "id": run.pk,
         "trigger": run.trigger,
@@ -53,6 +53,6 @@ def as_json(result: Result) -> dict[str, Any]:
         "counts": run.counts,
         "applied": run.applied,
         "seconds": round(run.duration.total_seconds(), 3) if run.duration else None,
-        "changes_found": len(result.changes),
-        "changes": [change_json(one) for one in result.changes[:SHOWN_CHANGES]],
+        "changes_found": len(found),
+        "changes": [change_json(one) for one in found[:SHOWN_CHANGES]],
     }

@@ -57,6 +57,7 @@ class JobFacts:
 RECHECK = timedelta(seconds=15)  # observations wake a job; this is the safety net
 LOOK_EVERY = timedelta(seconds=3)
 READ_EVERY = timedelta(seconds=10)
+LISTS_TELL_WITHIN = timedelta(seconds=90)
 PROVE_EVERY = timedelta(seconds=2)  # between the two reads that prove a deletion
 LONGEST_GAP = timedelta(minutes=10)
 EDIT_SHOWS_WITHIN = timedelta(minutes=5)
@@ -150,7 +151,7 @@ def _confirm_wish(facts: JobFacts) -> Step:
         gap = max(gap, facts.settle)  # until then absence of an effect proves nothing
     again_at = (facts.call_ended_at or facts.now) + gap
     if not _read_after(facts, again_at):
-        if facts.verb is Verb.DELETE:
+        if facts.verb is Verb.DELETE or _lists_are_late(facts):
             return Step(act=Act.READ)
         return _wait(facts, "waits for Novita to show it", at=min(again_at, facts.now + RECHECK))
     if facts.verb is Verb.START and facts.ran_anew and facts.observed is Observed.EXITED:
@@ -160,6 +161,12 @@ def _confirm_wish(facts: JobFacts) -> Step:
     if facts.observed in _CALL_FROM[facts.verb]:
         return Step(act=Act.CALL, reason=f"asked {facts.attempts} times, and Novita still shows it {facts.observed}")
     return _wait(facts, f"waits, since Novita shows it {facts.observed}")
+
+
+def _lists_are_late(facts: JobFacts) -> bool:
+    """Whether no list has told of it for a while, since they fail or lack it: a read by id does."""
+    since = max((one for one in (facts.call_ended_at, facts.observed_at) if one is not None), default=facts.now)
+    return facts.now - since > LISTS_TELL_WITHIN
 
 
 def _confirm_errand(facts: JobFacts) -> Step:

@@ -8,6 +8,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.test import Client
 
+from instances.alarms import raise_alarm
 from instances.models import PeriodicWork, ProviderAccount, ProviderBreaker
 from novita_manager import health, redis_state
 from novita_manager.models import HealthState
@@ -225,3 +226,31 @@ def test_health_is_only_read(path: str, method: str) -> None:
     assert answer.json()["code"] == "method_not_allowed"
     assert "GET" in answer["Allow"]
     assert browser.head(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"doubt_reason": "3 of 6 machines are missing"}, "3 of 6 machines are missing"),
+        ({"key_refused_since": datetime(2026, 11, 24, tzinfo=UTC)}, "Novita refuses the API key: nothing is sent"),
+    ],
+)
+def test_a_doubt_and_a_refused_key_degrade_the_provider(columns: dict[str, Any], says: str) -> None:
+    now = datetime.now(UTC)
+    doubted = {"doubted_since": now} if "doubt_reason" in columns else {}
+    make_account(now=now, **columns, **doubted)
+
+    provider = Client().get("/health").json()["checks"]["provider"]
+
+    assert provider["status"] == "degraded"
+    assert says in provider["detail"]
+
+
+def test_a_stop_that_is_not_confirmed_degrades_the_provider_and_says_what_it_costs() -> None:
+    now = datetime.now(UTC)
+    make_account(now=now)
+    raise_alarm("unconfirmed", "x", text="w: still billing: $3.10 since noon", remedy="look", now=now)
+
+    provider = Client().get("/health").json()["checks"]["provider"]
+
+    assert (provider["status"], provider["detail"]) == ("degraded", "w: still billing: $3.10 since noon")

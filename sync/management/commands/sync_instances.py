@@ -11,7 +11,7 @@ from rich.table import Table
 from instances.events import Actor
 from instances.novita.errors import NovitaError
 from sync.account import verify_account
-from sync.listing import Result
+from sync.listing import Result, news
 from sync.manual import ListRunning, as_json, sync_now
 
 _WIDTH = 160
@@ -48,14 +48,13 @@ class Command(BaseCommand):
         table = Table(title="Sync, rehearsal: nothing is changed" if result.run.dry_run else "Sync")
         for heading in ("change", "Novita id", "instance", "reason"):
             table.add_column(heading, overflow="fold")
-        for change in result.changes:
+        found = news(result.changes)
+        for change in found:
             table.add_row(change.kind, change.novita_id, change.instance_id, change.reason)
         with console.capture() as printed:
-            if result.changes:
+            if found:
                 console.print(table)
-            console.print(
-                f"{result.run.seen} instances on {result.run.pages} pages, {len(result.changes)} differences", markup=False
-            )
+            console.print(f"{result.run.seen} instances on {result.run.pages} pages, {len(found)} differences", markup=False)
             if doubt:
                 console.print(doubt, markup=False)
         self.stdout.write(printed.get())
