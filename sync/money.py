@@ -95,7 +95,7 @@ def watch_unmanaged(now: datetime) -> None:
     raise_alarm(
         "unmanaged_billing",
         "",
-        text=f"{who} not made here and billed at {usd_per_hour(price)} per hour together, {usd(spent)} so far as far as is "
+        text=f"{who} not made here and billed at {usd_per_hour(price)} per hour together, {usd(spent)} so far by what is "
         f"known, the oldest for {span(now - oldest)}: {names}{more}",
         remedy="Adopt what you need, delete the rest at Novita, or acknowledge this with a reason; no rule touches them",
         now=now,
