@@ -78,6 +78,8 @@ class ObservedShape(serializers.Serializer[None]):
     status_since = serializers.DateTimeField(allow_null=True)
     observed_at = serializers.DateTimeField(allow_null=True)
     missing_since = serializers.DateTimeField(allow_null=True)
+    unverified_since = serializers.DateTimeField(allow_null=True)
+    not_found_at = serializers.DateTimeField(allow_null=True)
     spot_status = serializers.CharField(allow_null=True)
     reclaim_at = serializers.DateTimeField(allow_null=True)
     billed_since = serializers.DateTimeField(allow_null=True)
@@ -125,6 +127,7 @@ class ExplanationShape(serializers.Serializer[None]):
     held_by = HeldByShape(many=True)
     alarms = OpenAlarmShape(many=True)
     recent_events = EventShape(many=True)
+    would_change = serializers.ListField(child=serializers.CharField())
 
 
 class CandidateShape(serializers.Serializer[None]):

@@ -43,5 +43,5 @@ class NameTaken(OperationRefused):
 class NameRequired(OperationRefused):
     """Its own name will not do, and none was given."""
 
-    code = "required"
+    code = "name_required"
     status = 400

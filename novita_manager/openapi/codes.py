@@ -30,6 +30,11 @@ CODES: dict[str, Code] = {
     "no_offer": Code(
         (400,), "No offer fits what is asked for, such as the price cap.", "Change the field that `errors` names."
     ),
+    "name_required": Code(
+        (400,),
+        "Its name at Novita cannot be kept here, and no other was given.",
+        "Send `name`; `proposed_name` is one that is free.",
+    ),
     # 401, 403
     "not_authenticated": Code((401,), "No API key was sent.", "Send `Authorization: Bearer <api key>`."),
     "authentication_failed": Code((401,), "The API key is unknown, revoked or expired.", "Use a valid key."),

@@ -47,6 +47,8 @@ INSTANCE: dict[str, Any] = {
     "next_action": {"what": "create", "at": "2026-11-25T12:00:00Z", "why": "it is sent to Novita at once"},
     "last_used_at": None,
     "data_purged_at": None,
+    "disk_usd_per_day": None,
+    "unverified_since": None,
     "labels": {"team": "vision"},
     "owner": "maya",
     "protected": False,
@@ -116,6 +118,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "resume": {"value": {"paused_until": None}},
     },
     "sync_run": {"rehearsed": {"value": {"dry_run": True}}},
+    "sync_freeze_lift": {"by_a_person": {"value": {"reason": "The account was emptied on purpose."}}},
     "auto_stop_check": {"rehearsed": {"value": {"dry_run": True}}},
 }
 RESPONSES: dict[str, dict[str, Any]] = {

@@ -165,7 +165,7 @@ def test_adopting_makes_a_name_of_ours_from_one_of_novita_s(ann: Client) -> None
     confirm(ann, LIST, "adopt", spaced, nameless)
     spaced.refresh_from_db()
     nameless.refresh_from_db()
-    assert (spaced.name, nameless.name) == ("my-big-box", "adopted-id-")
+    assert (spaced.name, nameless.name) == ("my-big-box", "rtx-4090-24gb-id")
     assert (spaced.managed, spaced.wanted, spaced.auto_stop_mode) == (True, "running", "observe")
 
 

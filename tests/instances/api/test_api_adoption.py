@@ -82,7 +82,7 @@ def test_a_name_that_will_not_do_is_refused_with_one_that_does() -> None:
     assert (taken.status_code, taken.json()["code"], taken.json()["proposed_name"]) == (409, "name_taken", "dev-2")
     assert "dev-2" in taken.json()["detail"]
     needed = caller.post(f"/instances/{nameless.pk}/adopt")
-    assert (needed.status_code, fields(needed)) == (400, {"name": "required"})
+    assert (needed.status_code, fields(needed)) == (400, {"name": "name_required"})
     assert needed.json()["proposed_name"].startswith("rtx-4090-24gb-")
 
 

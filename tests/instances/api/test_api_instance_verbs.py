@@ -119,7 +119,7 @@ def test_adopting_under_a_taken_or_impossible_name_asks_for_another() -> None:
     impossible = caller.post(f"/instances/{second.pk}/adopt")
 
     assert (taken.status_code, taken.json()["code"]) == (409, "name_taken")
-    assert (impossible.status_code, fields(impossible)) == (400, {"name": "required"})
+    assert (impossible.status_code, fields(impossible)) == (400, {"name": "name_required"})
 
 
 def test_settings_change_at_once_with_one_event() -> None:
