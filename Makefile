@@ -21,12 +21,14 @@ help:
 run: $(RUNTIME)
 	@exec $(BIN)/python manage.py up --end-with-parent
 
-# The fast tests share two processes; those that start the real product have the machine for themselves, afterwards.
+# The fast tests share two processes, and so do those that start the real product, since they mostly wait; what judges times has
+# the machine for itself, afterwards.
 test: $(DEVELOPMENT)
 	@mkdir -p var && rm -f var/tests-left-out.txt
 	@status=0; \
 	$(BIN)/python -m pytest -p tests.environment -n 2 -m "not process" $(TEST_FLAGS) || status=1; \
-	$(BIN)/python -m pytest -p tests.environment -m process $(TEST_FLAGS) || status=1; \
+	$(BIN)/python -m pytest -p tests.environment -n 2 --dist loadfile -m "process and not alone" $(TEST_FLAGS) || status=1; \
+	$(BIN)/python -m pytest -p tests.environment -m alone $(TEST_FLAGS) || status=1; \
 	$(BIN)/python -m tests.left_out; \
 	exit $$status
 
