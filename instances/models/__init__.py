@@ -11,6 +11,7 @@ from instances.models.event import Event
 from instances.models.instance import Instance
 from instances.models.job import Job
 from instances.models.machine import Machine, RunningInterval
+from instances.models.utilisation import UtilisationMinute, UtilisationWatch
 
 __all__ = [
     "Alarm",
@@ -28,4 +29,6 @@ __all__ = [
     "ProviderPace",
     "RunningInterval",
     "Template",
+    "UtilisationMinute",
+    "UtilisationWatch",
 ]

@@ -7,6 +7,7 @@ from instances.operations.adoption import adopt, release
 from instances.operations.automation import hold_reason, pause_automation, resume_automation
 from instances.operations.errands import request_edit, request_migrate, request_restart, request_save_image
 from instances.operations.job_control import cancel_job, retry_job
+from instances.operations.keeping import KeepTooLong, end_keep, keep_until
 from instances.operations.refusals import (
     JobOpen,
     JobSent,
@@ -30,6 +31,7 @@ __all__ = [
     "InstanceSpec",
     "JobOpen",
     "JobSent",
+    "KeepTooLong",
     "NameTaken",
     "OperationRefused",
     "Protected",
@@ -38,7 +40,9 @@ __all__ = [
     "adopt",
     "cancel_job",
     "change_settings",
+    "end_keep",
     "hold_reason",
+    "keep_until",
     "pause_automation",
     "record_use",
     "release",
