@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from autostop.models import Evaluation, PassRun, RecordedDecision
+from autostop.models import Evaluation, PassRun, Policy, RecordedDecision
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
@@ -53,3 +53,12 @@ class PassRunAdmin(ReadOnlyAdmin):
     ]
     list_filter = ["trigger", "hold"]
     date_hierarchy = "started_at"
+
+
+@admin.register(Policy)
+class PolicyAdmin(ReadOnlyAdmin):
+    """Changed over the API, which checks what it takes and tells who did it."""
+
+    list_display = ["name", "rank", "mode", "labels", "threshold", "schedule_mode", "evaluated_at"]
+    list_filter = ["mode", "schedule_mode"]
+    search_fields = ["name", "description"]

@@ -188,6 +188,7 @@ _TELLERS: dict[str, Callable[[Told], str]] = {
     "instance.keep_ended": _fixed("{who} no longer keeps it: rules may stop it again"),
     "instance.heartbeat_issued": _fixed("{who} made an address for its heartbeat"),
     "instance.heartbeat_revoked": _fixed("{who} took the address of its heartbeat back"),
+    "instance.auto_stop_averted": _fixed("The stop that was warned of does not come"),
     "instance.auto_stop_warning": _fixed("Auto-stop warns that it is going to stop it"),
     "job.create_sent": _create_sent,
     "job.create_refused": _fixed("Novita refused an offer"),

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from autostop.models import Evaluation
+from autostop.explain import auto_stop_json
 from instances.api.references import find
 from instances.api.representations import event_json, job_json, money, next_action_json
 from instances.api.times import rfc3339
@@ -36,7 +36,6 @@ def explanation(instance: Instance, *, now: datetime) -> dict[str, Any]:
     """Also what the instance's page shows."""
     job = current_job(instance)
     account = ProviderAccount.objects.filter(pk=1).first()
-    evaluation = Evaluation.objects.filter(instance=instance).first()
     events = Event.objects.filter(instance=instance)[:_RECENT_EVENTS]
     return {
         "instance_id": str(instance.pk),
@@ -53,7 +52,7 @@ def explanation(instance: Instance, *, now: datetime) -> dict[str, Any]:
             "auto_stop": next_action_json(instance.next_auto_stop_action),
             "sync": next_action_json(instance.next_sync_action),
         },
-        "auto_stop": _auto_stop(evaluation),
+        "auto_stop": auto_stop_json(instance, now=now),
         "held_by": held_by(instance, job, account, now=now),
         "alarms": [
             {"kind": alarm.kind, "text": alarm.text, "remedy": alarm.remedy}
@@ -77,6 +76,10 @@ def held_by(instance: Instance, job: Job | None, account: ProviderAccount | None
         )
     if account is not None and account.frozen_since is not None:
         found.append(("frozen", f"no rule acts since {rfc3339(account.frozen_since)}: {account.frozen_reason}".rstrip(": ")))
+    if instance.keep_until is not None and instance.keep_until > now:
+        found.append(
+            ("kept", f"no rule stops it before {rfc3339(instance.keep_until)}: {instance.keep_reason}".rstrip(": "))
+        )
     if job is not None:
         found += _job_waits(job)
     if instance.wanted == Wanted.STOPPED and not instance.met and instance.observed in _ON_ITS_WAY:
@@ -129,20 +132,6 @@ def _observed(instance: Instance, account: ProviderAccount | None) -> dict[str, 
         "spot_status": machine.spot_status or None,
         "reclaim_at": _time(machine.reclaim_at),
         "billed_since": _time(machine.billed_since),
-    }
-
-
-def _auto_stop(evaluation: Evaluation | None) -> dict[str, Any] | None:
-    if evaluation is None:
-        return None
-    return {
-        "action": evaluation.action,
-        "code": evaluation.code,
-        "hold": evaluation.hold or None,
-        "reason": evaluation.reason,
-        "evidence": evaluation.evidence,
-        "decided_at": rfc3339(evaluation.decided_at),
-        "next_at": _time(evaluation.next_at),
     }
 
 

@@ -17,10 +17,11 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 from django.utils import timezone
 
-from autostop import passes
+from autostop import passes, safety
 from instances import catalogue, health_checks
 from instances.executor import run as executor
 from instances.models import PeriodicWork
+from instances.utilisation import collector
 from novita_manager import heartbeat
 from sync import deadlines, reclaims, watch
 
@@ -59,6 +60,8 @@ LANES = {
             "checks",
             {
                 "health": health_checks.check_due,
+                "metrics": collector.collect_if_due,
+                "watchdog": safety.watch_evaluations_if_due,
                 "catalogue": catalogue.refresh_if_due,
                 "balance": watch.read_balance_if_due,
             },

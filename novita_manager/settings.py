@@ -105,6 +105,7 @@ AUTO_STOP_INTERVAL = env.duration("AUTO_STOP_INTERVAL", "5m", bare=None)
 AUTO_STOP_THRESHOLD = env.duration("AUTO_STOP_THRESHOLD", "20m", bare=None)
 AUTO_STOP_GPU_PERCENT = env.number("AUTO_STOP_GPU_PERCENT", 5, minimum=0, maximum=100)
 AUTO_STOP_CPU_CORES = env.number("AUTO_STOP_CPU_CORES", 0.5, minimum=0)
+AUTO_STOP_POLICY_EXISTS = "autostop.policies.policy_exists"  # asked by the room below
 MIGRATION_ENABLED = env.flag("MIGRATION_ENABLED", True)
 MIGRATION_INTERVAL = env.duration("MIGRATION_INTERVAL_MINUTES", "15", bare="m")
 
@@ -118,6 +119,8 @@ HEARTBEAT_URL = env.url("HEARTBEAT_URL")
 RATE_LIMIT_WRITE = env.rate("RATE_LIMIT_WRITE", "300/m")
 RATE_LIMIT_READ = env.rate("RATE_LIMIT_READ", "1200/m")
 RATE_LIMIT_LAST_USED = "6000/m"
+RATE_LIMIT_HEARTBEAT = "30/m"
+RATE_LIMIT_WRONG_LINK = "30/m"
 RATE_LIMIT_SIGN_IN = env.rate("RATE_LIMIT_SIGN_IN", "10/m")
 
 # --- redis ----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from novita_manager import api, errors, health, schema
-from novita_manager.pages import acts, fleet, instance
+from novita_manager.pages import acts, beat, fleet, instance, keep
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", fleet.page, name="fleet"),
@@ -12,6 +12,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fleet/<uuid:instance_id>", instance.page, name="fleet-instance"),
     path("fleet/<uuid:instance_id>/rows", instance.live, name="fleet-instance-rows"),
     path("fleet/<uuid:instance_id>/<slug:verb>", acts.act, name="fleet-act"),
+    path("keep/<str:token>", keep.page, name="keep"),
+    path("heartbeat/<str:token>", beat.beat, name="heartbeat"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api.urlpatterns)),
     path("api/schema", schema.Schema.as_view(), name="schema"),

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
+from autostop.judgement import Level, Reading
 
 from autostop.decide import Action, Code, Decision, Facts, Hold, Mode, decide, metrics_window, paced
-from autostop.judgement import Level, Reading
 from instances.lifecycle import Observed
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)

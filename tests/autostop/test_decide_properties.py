@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from autostop.judgement import OLDEST_SAMPLE, Level, Reading
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from autostop.decide import Action, Code, Decision, Facts, Hold, Mode, decide
-from autostop.judgement import OLDEST_SAMPLE, Level, Reading
 from instances.lifecycle import Observed, Verb, Wanted
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)

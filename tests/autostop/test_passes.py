@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from autostop.judgement import Level, Reading
 from django.apps import apps
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from autostop.acts import stop_if_still_due
 from autostop.facts import default_policy
-from autostop.judgement import Level, Reading
 from autostop.models import Evaluation, PassRun, RecordedDecision
 from autostop.passes import PassRunning, act_limit, run_if_due, run_now, run_pass
 from autostop.results import Item, Outcome, PassResult

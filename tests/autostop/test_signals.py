@@ -2,10 +2,10 @@ import threading
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+from autostop.signals import Question, read_metrics, reading_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autostop.signals import Question, read_metrics, reading_of
 from instances.novita.errors import PaceExceeded, Unavailable
 from instances.novita.types import InstanceMetrics, MetricPoint
 
