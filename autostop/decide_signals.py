@@ -71,9 +71,11 @@ def unknown_since(facts: Facts) -> datetime:
 
 
 def is_read(facts: Facts) -> bool:
-    """Whether the metrics were read just now, so that a stop may rest on them."""
+    """Whether the metrics were read just now, so that a stop may rest on them. What told nothing is read again."""
     read_at = facts.usage.read_at if facts.usage else None
-    return read_at is not None and facts.now - read_at <= FRESH_READING
+    if read_at is None or facts.now - read_at > FRESH_READING:
+        return False
+    return read_at == facts.now or not unknown_because(facts)
 
 
 def signals(facts: Facts) -> tuple[Signal, ...]:

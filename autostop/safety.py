@@ -16,7 +16,6 @@ from instances.alarms import clear_alarm, raise_alarm
 from instances.lifecycle import Observed
 from instances.models import Alarm, AutomationPause, Instance, ProviderAccount
 from instances.periodic import claim, finish
-from instances.utilisation.collector import interval_for
 
 METRICS_ALARM = "metrics_missing"
 LIST_ALARM = "auto_stop_list"
@@ -70,8 +69,7 @@ def with_metrics_seen(
     `newest` holds the newest sample of each machine in epoch seconds. Who was not asked about yet does not count.
     """
     watched = [one for one in instances if is_judged(one, scene)]
-    oldest = scene.now - max(2 * interval_for(len(watched)), OLDEST_SAMPLE) - OLDEST_SAMPLE
-    missing = sum(newest.get(one.machine_id or 0, 0) < oldest.timestamp() for one in watched)
+    missing = sum(_is_missing(one, scene, newest.get(one.machine_id or 0, 0)) for one in watched)
     if len(watched) < _FEWEST_JUDGED or missing * 2 <= len(watched):
         return standing
     reason = f"metrics of {missing} of {len(watched)} running instances are missing: nothing is stopped for idleness"
@@ -87,6 +85,16 @@ def is_judged(instance: Instance, scene: Scene) -> bool:
     if not asked or instance.auto_stop_mode == Mode.OFF or policy_for(instance, scene.policies).mode == PolicyMode.OFF:
         return False
     return scene.now - machine.running_since > 2 * OLDEST_SAMPLE
+
+
+def _is_missing(instance: Instance, scene: Scene, newest: int) -> bool:
+    """Whether the last time it was asked about nothing came, or nothing that was fresh then."""
+    watch = watch_of(instance)
+    if instance.machine_id in scene.read_now:
+        asked_at, error = scene.now, scene.read_now[instance.machine_id]
+    else:
+        asked_at, error = (watch.read_at or scene.now, watch.error) if watch else (scene.now, "")
+    return bool(error) or newest < (asked_at - 2 * OLDEST_SAMPLE).timestamp()
 
 
 def tell_standing(standing: Standing, *, stale: timedelta | None, now: datetime) -> None:
