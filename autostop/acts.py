@@ -7,7 +7,8 @@ from uuid import UUID
 from django.db import transaction
 
 from autostop.decide import decide
-from autostop.decide_facts import Action, Decision
+from autostop.decide_facts import Action
+from autostop.decide_outcome import Decision
 from autostop.decide_start import start_reason
 from autostop.facts import Scene, canaries_now, facts_of, samples_from, start_facts_of
 from autostop.models import Evaluation, Heartbeat, PassRun, RecordedDecision
@@ -98,7 +99,7 @@ def decision_columns(decision: Decision) -> dict[str, object]:
         "reason": decision.reason[:1000],
         "nearest_miss": decision.nearest_miss[:500],
         "evidence": dict(decision.evidence),
-        "policy": str(decision.evidence.get("policy", ""))[:100],
+        "policy": decision.facts.rules.name[:100] if decision.facts else "",
         "version": decision.version,
     }
 

@@ -15,13 +15,13 @@ from autostop.decide_facts import (
     Action,
     Code,
     Deadlines,
-    Decision,
     Facts,
     Hold,
     Mode,
     SignalName,
 )
-from autostop.decide_signals import Signal, Verdict, is_read, signals, unknown_because, unknown_since
+from autostop.decide_outcome import Decision
+from autostop.decide_signals import is_read, signals, unknown_because, unknown_since
 from autostop.words import clock_words, duration_words
 from instances.lifecycle import BILLED, Observed, Wanted
 
@@ -291,24 +291,20 @@ def _unused(facts: Facts, times: Deadlines) -> str:
 
 
 def _completed(decision: Decision, facts: Facts, times: Deadlines) -> Decision:
-    """With its deadlines, the idle clock, the next time, the warning of a hard stop, the nearest miss and the evidence."""
+    """With its facts and deadlines, the next time, and the warning of a hard stop."""
     if decision.code in _LEFT_ALONE:
         return decision
-    clock = times.clock
-    shown = signals(facts)
-    next_at = decision.next_at or _next_at(decision, facts, times)
-    return replace(
-        decision,
+    return Decision(
+        action=decision.action,
+        code=decision.code,
+        reason=decision.reason,
+        hold=decision.hold,
         deadlines=times,
-        idle_since=clock.since if clock else None,
-        idle_for=max(facts.now - clock.since, _ZERO) if clock else None,
-        next_at=next_at,
+        next_at=decision.next_at or _next_at(decision, facts, times),
         warn_of=decision.warn_of or _hard_warning(decision, facts, times),
-        nearest_miss=_nearest_miss(decision, facts, times, shown),
-        evidence=_evidence(facts, shown, clock.by if clock else ""),
-        in_a_row=facts.rules.in_a_row,
-        gpu_active_at=facts.usage.gpu_active_at if facts.usage else None,
-        cpu_active_at=facts.usage.cpu_active_at if facts.usage else None,
+        found_idle=decision.found_idle,
+        alarms=decision.alarms,
+        facts=facts,
     )
 
 
@@ -331,53 +327,6 @@ def _hard_warning(decision: Decision, facts: Facts, times: Deadlines) -> datetim
         return None
     near = hard - facts.rules.warning_lead - facts.interval <= facts.now < hard
     return hard if near and (times.idle_at is None or hard <= times.idle_at) else None
-
-
-def _nearest_miss(decision: Decision, facts: Facts, times: Deadlines, shown: tuple[Signal, ...]) -> str:
-    """What it takes for a stop: how long, as long as what stays so, and what holds it now."""
-    if decision.action is not Action.KEEP or times.idle_at is None:
-        return ""
-    holding = [one.value for one in shown if one.holds and one.verdict is Verdict.ACTIVE and one.name != SignalName.USE]
-    stop_at = decision.next_at or times.idle_at
-    span = max(stop_at - facts.now, _ZERO)
-    when = f"would stop in {duration_words(span)}" if span else "would stop now"
-    conditions = []
-    if metrics_may_hold(facts):
-        limits = f"GPU stays below {facts.rules.gpu_percent:g} % and CPU below {facts.rules.cpu_cores:g} cores"
-        conditions.append(limits if decision.code is not Code.NO_DATA else "fresh metrics showed it idle")
-    if SignalName.USE in facts.rules.holds:
-        conditions.append("nobody uses it")
-    text = f"{when} if {' and '.join(conditions)}" if conditions else when
-    return f"{text}; held by {', '.join(holding)}" if holding else text
-
-
-def _evidence(facts: Facts, shown: tuple[Signal, ...], idle_by: str) -> dict[str, object]:
-    usage = facts.usage
-    return {
-        "policy": facts.rules.name,
-        "threshold_seconds": facts.rules.threshold.total_seconds(),
-        "ready_at": _text(facts.ready_at),
-        "last_used_at": _text(facts.last_used_at),
-        "heartbeat_at": _text(facts.beaten_at),
-        "stop_at": _text(facts.stop_at),
-        "keep_until": _text(facts.keep_until),
-        "provider_status": facts.raw_status,
-        "idle_by": idle_by,
-        "gpu_percent": usage.gpu_peak if usage else None,
-        "gpu_percent_limit": facts.rules.gpu_percent,
-        "cpu_cores_busy": usage.cpu_peak if usage else None,
-        "cpu_cores_limit": facts.rules.cpu_cores,
-        "coverage": round(usage.known_share, 3) if usage else 0.0,
-        "newest_sample_at": _text(usage.newest_at) if usage else None,
-        "signals": [
-            {"name": str(one.name), "verdict": str(one.verdict), "value": one.value, "at": _text(one.at), "holds": one.holds}
-            for one in shown
-        ],
-    }
-
-
-def _text(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
 
 
 def _earliest(first: datetime | None, second: datetime | None) -> datetime | None:

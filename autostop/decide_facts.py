@@ -1,4 +1,4 @@
-"""The values a decision rests on, and the value it is. Times are aware."""
+"""The values a decision rests on. Times are aware."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,9 +6,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from instances.lifecycle import BILLED, Observed, Verb, Wanted
-
-VERSION = 2
-"""Of the rules. It is stored with each decision, so that history can be told apart."""
 
 # Novita bills these and may yet have to stop them; what is stopping, removing or unfamiliar is left alone.
 BILLED_RUNNING = BILLED - {Observed.STOPPING, Observed.REMOVING, Observed.UNKNOWN}
@@ -188,31 +185,3 @@ class Deadlines:
     hard_at: datetime | None = None
     hard_by: str = ""
     hard_code: Code | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What to do and why. `next_at` is the earliest time at which a stop may become due by time alone.
-
-    WOULD_STOP is a stop that is due and held: `hold` says by what. `nearest_miss` says what would have to happen for a stop,
-    `warn_of` the stop time that people are to be warned of now, `alarms` that it is paid for and unseen for too long.
-    `found_idle`, of `in_a_row` times that it takes; the times of activity are for who remembers them.
-    """
-
-    action: Action
-    code: Code
-    reason: str
-    hold: Hold = Hold.NONE
-    evidence: Mapping[str, object] = field(default_factory=dict)
-    deadlines: Deadlines = field(default_factory=Deadlines)
-    idle_since: datetime | None = None
-    idle_for: timedelta | None = None
-    next_at: datetime | None = None
-    nearest_miss: str = ""
-    warn_of: datetime | None = None
-    found_idle: bool = False
-    in_a_row: int = 1
-    alarms: bool = False
-    gpu_active_at: datetime | None = None
-    cpu_active_at: datetime | None = None
-    version: int = VERSION

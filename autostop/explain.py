@@ -6,7 +6,7 @@ from typing import Any
 from django.utils import timezone
 
 from autostop.decide import decide
-from autostop.decide_facts import Decision
+from autostop.decide_outcome import Decision
 from autostop.facts import Scene, canaries_now, considered, evaluation_of, facts_of, policy_for, samples_from
 from autostop.policies import PolicyValue, read_policies
 from autostop.safety import standing_at

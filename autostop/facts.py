@@ -8,8 +8,7 @@ from uuid import UUID
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
-from autostop.decide_clock import sample_floor
-from autostop.decide_facts import BILLED_RUNNING, Facts, Hold, Rules
+from autostop.decide_facts import BILLED_RUNNING, Facts, Hold, Rules, Usage
 from autostop.decide_signals import SHORTEST_WINDOW
 from autostop.decide_start import StartFacts
 from autostop.models import Evaluation, Heartbeat, PolicyMode
@@ -126,9 +125,11 @@ def facts_of(instance: Instance, scene: Scene, *, open_verb: str) -> Facts:
     beat = heartbeat_of(instance)
     stops = scene.policies.stops.get(policy.name)
     ready_at = instance.ready_at if runs and instance.well_since_running else None
-    facts = Facts(
+    rules = policy.rules if instance.auto_stop_threshold is None else _with_threshold(policy, instance)
+    running_since = machine.running_since if machine and runs else None
+    return Facts(
         now=scene.now,
-        rules=policy.rules if instance.auto_stop_threshold is None else _with_threshold(policy, instance),
+        rules=rules,
         managed=instance.managed,
         mode=mode,
         mode_reason=why,
@@ -138,12 +139,13 @@ def facts_of(instance: Instance, scene: Scene, *, open_verb: str) -> Facts:
         wanted=instance.wanted,
         wanted_since=instance.wanted_at,
         open_verb=open_verb,
-        running_since=machine.running_since if machine and runs else None,
+        running_since=running_since,
         ready_at=ready_at,
         startup_deadline_at=_startup_deadline(instance, scene.policies),
         last_used_at=instance.last_used_at,
         beaten_at=beat.beaten_at if beat else None,
         beat_active_at=beat.active_at if beat else None,
+        usage=_usage(instance, scene, rules, ready_at or running_since) if runs else None,
         stop_at=instance.stop_at,
         scheduled_stop_at=stops.due_at(instance.wanted_at) if stops else None,
         keep_until=instance.keep_until,
@@ -157,7 +159,6 @@ def facts_of(instance: Instance, scene: Scene, *, open_verb: str) -> Facts:
         idle_hold=scene.standing.idle_hold,
         idle_hold_reason=scene.standing.idle_reason,
     )
-    return _with_usage(facts, instance, scene, known) if runs else facts
 
 
 def evaluation_of(instance: Instance) -> Evaluation | None:
@@ -180,26 +181,25 @@ def _with_threshold(policy: PolicyValue, instance: Instance) -> Rules:
     return replace(policy.rules, threshold=instance.auto_stop_threshold or policy.rules.threshold)
 
 
-def _with_usage(facts: Facts, instance: Instance, scene: Scene, known: Evaluation | None) -> Facts:
-    """With what the metrics of this run say; what was read in this pass counts as read now."""
+def _usage(instance: Instance, scene: Scene, rules: Rules, floor: datetime | None) -> Usage | None:
+    """What the metrics of this run say; what was read in this pass counts as read now. None where nobody asked yet."""
     machine_id = instance.machine_id or 0
-    watch = watch_of(instance)
-    error = scene.read_now.get(machine_id)
-    read_at = scene.now if error == "" else watch.read_at if watch else None
+    watch, known = watch_of(instance), evaluation_of(instance)
+    read_error = scene.read_now.get(machine_id)
     samples = scene.samples.get(machine_id, ())
-    if not samples and read_at is None and error is None and watch is None:
-        return facts
-    usage = usage_of(
+    if watch is None and read_error is None and not samples:
+        return None
+    stored_at, stored_error = (watch.read_at, watch.error) if watch else (None, "")
+    return usage_of(
         samples,
-        rules=facts.rules,
-        floor=sample_floor(facts),
-        now=facts.now,
-        read_at=read_at if error in ("", None) else scene.now,
+        rules=rules,
+        floor=floor,
+        now=scene.now,
+        read_at=stored_at if read_error is None else scene.now,
         gpu_active_at=known.gpu_active_at if known else None,
         cpu_active_at=known.cpu_active_at if known else None,
-        error=error if error is not None else watch.error if watch else "",
+        error=stored_error if read_error is None else read_error,
     )
-    return replace(facts, usage=usage)
 
 
 def _startup_deadline(instance: Instance, policies: Policies) -> datetime | None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from autostop.decide_facts import Decision
+from autostop.decide_outcome import Decision
 from autostop.links import issue, links_of
 from autostop.models import Evaluation, KeepLink
 from autostop.words import clock_words

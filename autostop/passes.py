@@ -14,7 +14,8 @@ from django.conf import settings
 
 from autostop.acts import RULE, start_if_still_due, stop_if_still_due
 from autostop.decide import decide, paced, stale
-from autostop.decide_facts import Action, Code, Decision, Hold
+from autostop.decide_facts import Action, Code, Hold
+from autostop.decide_outcome import Decision
 from autostop.decide_start import start_reason
 from autostop.facts import (
     Scene,

@@ -10,7 +10,8 @@ from uuid import UUID
 from django.db import transaction
 
 from autostop.acts import RULE, decision_columns
-from autostop.decide_facts import Action, Code, Decision, Hold
+from autostop.decide_facts import Action, Code, Hold
+from autostop.decide_outcome import Decision
 from autostop.facts import evaluation_of
 from autostop.models import Evaluation, PassRun, RecordedDecision
 from autostop.results import Item, Outcome
@@ -76,10 +77,13 @@ def store(instances: Sequence[Instance], items: Sequence[Item], read: set[UUID],
         evaluations, decisions = [], []
         for instance, item in zip(instances, items, strict=True):
             known = evaluation_of(instance)
-            row = _evaluation(instance, item.decision, known, read=read, now=now)
-            changed = known is None or _key(known) != _key(row)
-            if not changed and known is not None and _times(known) == _times(row):
+            read_at = now if instance.pk in read else known.metrics_read_at if known else None
+            changed = known is None or _known_key(known) != _key(item.decision)
+            if not changed and known is not None and _known_times(known) == _times(item.decision, known, read_at):
                 continue
+            row = _evaluation(instance, item.decision, known, read_at=read_at, now=now)
+            if known is not None and not changed:
+                row.same_since = known.same_since
             evaluations.append(row)
             _tell_averted(instance, item.decision, known, now)
             if changed and item.outcome is not Outcome.STOPPED:
@@ -91,46 +95,61 @@ def store(instances: Sequence[Instance], items: Sequence[Item], read: set[UUID],
     _store_alarms(instances, items, now)
 
 
-def _key(row: Evaluation) -> tuple[str, str, str, str]:
-    return str(row.action), str(row.code), str(row.hold), row.policy
+def _key(decision: Decision) -> tuple[str, ...]:
+    policy = decision.facts.rules.name if decision.facts else ""
+    return str(decision.action), str(decision.code), str(decision.hold), policy
 
 
-def _times(row: Evaluation) -> tuple[object, ...]:
+def _known_key(known: Evaluation) -> tuple[str, ...]:
+    return known.action, known.code, known.hold, known.policy
+
+
+def _times(decision: Decision, known: Evaluation, read_at: datetime | None) -> tuple[object, ...]:
     """What else is worth a write. Who is active has no stop time to keep: it moves with every pass."""
-    active = row.code in _ACTIVE
+    times = decision.deadlines
     return (
-        None if active else row.idle_stop_at,
-        row.hard_stop_at,
-        row.promised_at,
-        row.idle_in_a_row,
-        row.metrics_read_at,
+        None if decision.code in _ACTIVE else times.idle_at,
+        times.hard_at,
+        _promised(decision, known),
+        _in_a_row(decision, known),
+        read_at,
     )
 
 
+def _known_times(known: Evaluation) -> tuple[object, ...]:
+    idle_at = None if known.code in _ACTIVE else known.idle_stop_at
+    return idle_at, known.hard_stop_at, known.promised_at, known.idle_in_a_row, known.metrics_read_at
+
+
 def _evaluation(
-    instance: Instance, decision: Decision, known: Evaluation | None, *, read: set[UUID], now: datetime
+    instance: Instance, decision: Decision, known: Evaluation | None, *, read_at: datetime | None, now: datetime
 ) -> Evaluation:
     times = decision.deadlines
-    row = Evaluation(
+    usage = decision.facts.usage if decision.facts else None
+    return Evaluation(
         instance=instance,
         same_since=now,
         idle_since=None if decision.code in _ACTIVE else decision.idle_since,
-        metrics_read_at=now if instance.pk in read else known.metrics_read_at if known else None,
+        metrics_read_at=read_at,
         next_at=decision.next_at,
         idle_stop_at=times.idle_at,
         idle_stop_by=times.idle_by[:700],
         hard_stop_at=times.hard_at,
         hard_stop_by=times.hard_by[:700],
         promised_at=_promised(decision, known),
-        idle_in_a_row=min(known.idle_in_a_row + 1 if known else 1, decision.in_a_row) if decision.found_idle else 0,
-        gpu_active_at=decision.gpu_active_at,
-        cpu_active_at=decision.cpu_active_at,
+        idle_in_a_row=_in_a_row(decision, known),
+        gpu_active_at=usage.gpu_active_at if usage else None,
+        cpu_active_at=usage.cpu_active_at if usage else None,
         decided_at=now,
         **decision_columns(decision),
     )
-    if known is not None and _key(known) == _key(row):
-        row.same_since = known.same_since
-    return row
+
+
+def _in_a_row(decision: Decision, known: Evaluation | None) -> int:
+    """How many evaluations in a row found it idle, counted no further than its policy asks for."""
+    if not decision.found_idle or decision.facts is None:
+        return 0
+    return min(known.idle_in_a_row + 1 if known else 1, decision.facts.rules.in_a_row)
 
 
 def _promised(decision: Decision, known: Evaluation | None) -> datetime | None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from autostop.decide_facts import Decision
+from autostop.decide_outcome import Decision
 from autostop.facts import Standing
 from instances.api.times import rfc3339
 

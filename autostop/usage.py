@@ -19,31 +19,35 @@ def usage_of(
     cpu_active_at: datetime | None = None,
     error: str = "",
 ) -> Usage:
-    """`floor` is the begin of what the samples can tell of; the times of activity are what is remembered from before.
+    """`samples` are in order. `floor` is the begin of what they can tell of; the times of activity are remembered ones.
 
     A minute at its limit or above is active up to its newest sample.
     """
     start = window_start(now, rules.threshold, floor)
     first, oldest = int(start.timestamp()), int(floor.timestamp()) if floor else 0
-    gpu_at, cpu_at, newest, known = 0, 0, 0, 0
+    gpu_limit, cpu_limit = rules.gpu_percent, rules.cpu_cores
+    gpu_at = cpu_at = known = 0
     gpu_peak: float | None = None
     cpu_peak: float | None = None
+    newest = samples[-1].newest_at if samples and samples[-1].newest_at > oldest else 0
     for _, seconds, at, busiest, ceiling, cores in samples:
         if at <= oldest:
             continue
-        newest = max(newest, at)
-        if busiest is not None and busiest >= rules.gpu_percent:
-            gpu_at = max(gpu_at, at)
-        if cores is not None and cores >= rules.cpu_cores:
-            cpu_at = max(cpu_at, at)
+        gpu_busy = busiest is not None and busiest >= gpu_limit
+        if gpu_busy:
+            gpu_at = at
+        if cores is not None and cores >= cpu_limit:
+            cpu_at = at
         if at < first:
             continue
         if busiest is not None and (gpu_peak is None or busiest > gpu_peak):
             gpu_peak = busiest
-        if cores is not None and (cpu_peak is None or cores > cpu_peak):
-            cpu_peak = cores
-        if cores is not None and _shows_every_gpu(busiest, ceiling, rules.gpu_percent):
-            known += seconds
+        if cores is not None:
+            if cpu_peak is None or cores > cpu_peak:
+                cpu_peak = cores
+            # Busy is shown by one GPU, idle only by what none of them can have exceeded.
+            if gpu_busy or (ceiling is not None and ceiling < gpu_limit):
+                known += seconds
     return Usage(
         window_start=start,
         read_at=read_at,
@@ -55,11 +59,6 @@ def usage_of(
         known_share=min(1.0, known / max(newest - first, 15)) if newest >= first else 0.0,
         error=error,
     )
-
-
-def _shows_every_gpu(busiest: float | None, ceiling: float | None, limit: float) -> bool:
-    """Busy is shown by one GPU, idle only by what none of them can have exceeded."""
-    return (busiest is not None and busiest >= limit) or (ceiling is not None and ceiling < limit)
 
 
 def _time(seconds: int) -> datetime | None:

@@ -20,10 +20,11 @@ def main() -> int:
         import django  # noqa: PLC0415 - the environment is set first
 
         django.setup()
+        from benchmarks.auto_stop import auto_stop  # noqa: PLC0415
         from benchmarks.table import show  # noqa: PLC0415
         from benchmarks.watching import watching  # noqa: PLC0415
 
-        rows = watching(Path(folder))
+        rows = [*watching(Path(folder)), *auto_stop()]
         show(rows)
         return 0 if all(row.ok for row in rows) else 1
 

@@ -77,7 +77,9 @@ def test_cpu_work_alone_holds_an_instance(provider: MetricsServer) -> None:
     assert the_item(a_pass(provider), busy).decision.code == "cpu_active"
 
 
-@pytest.mark.parametrize("load", [Load(empty=True), Load(status=500), Load(lag=1000), Load(gpus=(0.0,), status=400)], ids=str)
+@pytest.mark.parametrize(
+    "load", [Load(empty=True), Load(status=500), Load(lag=1000), Load(gpus=(0.0,), status=400)], ids=str
+)
 def test_without_metrics_nothing_is_stopped_and_an_alarm_says_so_until_they_come(
     provider: MetricsServer, load: Load
 ) -> None:
