@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 EVERY_DAY = frozenset(range(7))
 DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_A_WEEK = 8  # days searched: every weekday, and the same one again
+_FARTHEST = 16  # days searched for a turn: every weekday twice, whatever a change of the clock or of the date line skips
 _DAY = timedelta(days=1)
 
 
@@ -100,7 +100,9 @@ class StopTimes:
 
 
 def stop_times(schedule: Schedule, now: datetime) -> StopTimes:
-    following = next((run.at for run in _after(schedule, now) if run.turn is Turn.STOP), None)
+    following = None
+    if schedule.stop is not None:
+        following = next((run.at for run in _after(schedule, now) if run.turn is Turn.STOP), None)
     return StopTimes(last=_latest(schedule, now, Turn.STOP), next=following, off=is_off(schedule, now))
 
 
@@ -141,7 +143,7 @@ def _after(schedule: Schedule, now: datetime) -> Iterator[Run]:
     """Turns after `now` without end; none for a schedule that has no time or no day."""
     day = now.astimezone(schedule.zone).date() - _DAY
     idle_days = 0
-    while idle_days < _A_WEEK:
+    while idle_days < _FARTHEST:
         runs = [run for run in _of_day(schedule, day) if run.at > now]
         idle_days = 0 if runs else idle_days + 1
         yield from runs
@@ -151,7 +153,7 @@ def _after(schedule: Schedule, now: datetime) -> Iterator[Run]:
 def _latest(schedule: Schedule, now: datetime, turn: Turn) -> datetime | None:
     """The newest such turn up to `now`."""
     day = now.astimezone(schedule.zone).date() + _DAY
-    for _ in range(_A_WEEK + 2):
+    for _ in range(_FARTHEST):
         past = [run.at for run in _of_day(schedule, day) if run.turn is turn and run.at <= now]
         if past:
             return past[-1]
