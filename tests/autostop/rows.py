@@ -55,7 +55,7 @@ def running_instance(
 def measured(instance: Instance, *, at: datetime, minutes: int = 1, gpu: float = 0.0, cpu: float = 0.0) -> None:
     """Full minutes of samples, the last one ending at `at`."""
     last = minute_of(at) - 1
-    UtilisationMinute.objects.bulk_create(
+    rows = [
         UtilisationMinute(
             machine_id=instance.machine_id,
             minute=minute,
@@ -68,4 +68,6 @@ def measured(instance: Instance, *, at: datetime, minutes: int = 1, gpu: float =
             cpu_cores=cpu,
         )
         for minute in range(last - minutes + 1, last + 1)
-    )
+    ]
+    UtilisationMinute.objects.filter(machine_id=instance.machine_id, minute__in=[one.minute for one in rows]).delete()
+    UtilisationMinute.objects.bulk_create(rows)
