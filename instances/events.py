@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from instances.models import Event, Instance, Job
+from instances.webhooks.kinds import telling_of
 
 # Set by whatever took the request: an HTTP call, a command, a pass.
 current_request_id: ContextVar[str] = ContextVar("current_request_id", default="")
@@ -47,4 +48,5 @@ def record(
         reason=reason[:1000],
         before=before or {},
         after=after or {},
+        told=not telling_of(type_).is_told,
     )

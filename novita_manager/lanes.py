@@ -21,6 +21,7 @@ from autostop import passes
 from instances import catalogue, health_checks
 from instances.executor import run as executor
 from instances.models import PeriodicWork
+from instances.webhooks import sender as webhooks
 from novita_manager import heartbeat
 from sync import deadlines, reclaims, watch
 
@@ -63,7 +64,7 @@ LANES = {
                 "balance": watch.read_balance_if_due,
             },
         ),
-        Lane("deliveries", {"heartbeat": heartbeat.send_if_due}),
+        Lane("deliveries", {"webhooks": webhooks.run_due, "heartbeat": heartbeat.send_if_due}),
     )
 }
 

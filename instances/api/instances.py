@@ -32,6 +32,7 @@ from instances.api.viewsets import ApiViewSet, actor_of, owner_of
 from instances.lifecycle import ENDED_PHASES
 from instances.models import Instance, ProviderAccount
 from instances.operations import Unmanaged, WrongPhase
+from instances.webhooks import endpoints
 
 _CLOCKS_MAY_DIFFER = timedelta(seconds=5)
 _CATALOGUE_RETRY_SECONDS = 5
@@ -75,7 +76,7 @@ class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
     def retrieve(self, request: Request, ref: str) -> Response:
         return self._shown(self._named(ref))
 
-    @extend_schema(request=requests.Create, responses={202: shapes.InstanceShape}, parameters=[_DRY_RUN])
+    @extend_schema(request=requests.Create, responses={202: shapes.InstanceWithSecretShape}, parameters=[_DRY_RUN])
     def create(self, request: Request) -> Response:
         body = self.body(requests.Create)
         dry_run = flag_of(request, "dry_run")
@@ -96,11 +97,13 @@ class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
         def act() -> Response:
             instance = operations.request_create(made.spec, actor=actor_of(request), reason="", now=self.now)
             location = reverse("instance-detail", kwargs={"ref": str(instance.pk)})
-            return self._shown(instance, status=202, headers={"Location": location})
+            return self._with_new_secret(self._shown(instance, status=202, headers={"Location": location}), instance)
 
         return self.commit(act)
 
-    @extend_schema(request=requests.Patch, responses={200: shapes.InstanceShape, 202: shapes.InstanceShape})
+    @extend_schema(
+        request=requests.Patch, responses={200: shapes.InstanceWithSecretShape, 202: shapes.InstanceWithSecretShape}
+    )
     def partial_update(self, request: Request, ref: str) -> Response:
         instance = self._named(ref)
         body = self.body(requests.Patch)
@@ -109,10 +112,11 @@ class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
         edits = {name: body[name] for name in ("ports", "expand_rootfs_gb") if name in body}
         actor = actor_of(request)
         with transaction.atomic():
-            operations.change_settings(instance.pk, settings, actor=actor, reason=reason, now=self.now)
+            changed = operations.change_settings(instance.pk, settings, actor=actor, reason=reason, now=self.now)
             if edits:
                 operations.request_edit(instance.pk, **edits, actor=actor, reason=reason, now=self.now)
-        return self._shown(instance, status=202 if edits else 200)
+            answer = self._shown(instance, status=202 if edits else 200)
+            return self._with_new_secret(answer, changed) if "webhook_url" in settings else answer
 
     @extend_schema(responses={202: shapes.InstanceShape})
     def destroy(self, request: Request, ref: str) -> Response:
@@ -190,6 +194,13 @@ class InstanceViewSet(BulkMixin, AccessMixin, ApiViewSet):
             moved = operations.record_use(instance.pk, at=at, actor=actor_of(request), now=self.now)
             stored = at if moved else max(at, stored or at)
         return Response({"id": str(instance.pk), "name": instance.name, "last_used_at": rfc3339(stored)})
+
+    def _with_new_secret(self, answer: Response, instance: Instance) -> Response:
+        """The answer alone shows the secret that was made for the instance's `webhook_url`."""
+        secret = endpoints.new_secret_of(instance, now=self.now)
+        if secret:
+            answer.data["webhook_secret"] = secret
+        return answer
 
     def _named(self, ref: str) -> Instance:
         return find(ref)

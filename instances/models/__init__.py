@@ -11,11 +11,14 @@ from instances.models.event import Event
 from instances.models.instance import Instance
 from instances.models.job import Job
 from instances.models.machine import Machine, RunningInterval
+from instances.models.webhook import Delivery, DeliveryAttempt, WebhookEndpoint
 
 __all__ = [
     "Alarm",
     "AutomationPause",
     "Cluster",
+    "Delivery",
+    "DeliveryAttempt",
     "Event",
     "Instance",
     "Job",
@@ -28,4 +31,5 @@ __all__ = [
     "ProviderPace",
     "RunningInterval",
     "Template",
+    "WebhookEndpoint",
 ]

@@ -14,6 +14,7 @@ from instances.models import Event, Instance
 from instances.operations.refusals import NameTaken
 from instances.operations.wishes import managed_instance
 from instances.phases import refresh_phase
+from instances.webhooks.addresses import origin
 
 SETTINGS = (
     "name",
@@ -56,8 +57,8 @@ def change_settings(instance_id: UUID, changes: dict[str, Any], *, actor: Actor,
             actor=actor,
             instance=instance,
             reason=reason,
-            before={name: _plain(value) for name, value in before.items()},
-            after={name: _plain(differing[name]) for name in before},
+            before={name: _plain(name, value) for name, value in before.items()},
+            after={name: _plain(name, differing[name]) for name in before},
         )
         return instance
 
@@ -83,8 +84,10 @@ def record_use(instance_id: UUID, *, at: datetime, actor: Actor, now: datetime) 
     return True
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON can hold it."""
+def _plain(name: str, value: Any) -> Any:
+    """A value as JSON can hold it; of a receiver's address, which may hold a token, only where it is."""
+    if name == "webhook_url":
+        return origin(str(value))
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, timedelta):
