@@ -314,6 +314,11 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "novita_manager.schema.with_problems",
     ],
+    "ENUM_NAME_OVERRIDES": {
+        "DeliveryStateEnum": "instances.models.webhook.DeliveryState.values",
+        "SeverityEnum": "instances.webhooks.kinds.Severity.values",
+    },
+    "WEBHOOKS": "instances.api.webhook_docs.WEBHOOKS",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

@@ -7,11 +7,13 @@ from instances.admin.event import EventAdmin
 from instances.admin.instance import InstanceAdmin
 from instances.admin.job import JobAdmin
 from instances.admin.machine import MachineAdmin
+from instances.admin.webhook import DeliveryAdmin, WebhookEndpointAdmin
 
 __all__ = [
     "AlarmAdmin",
     "AutomationPauseAdmin",
     "ClusterAdmin",
+    "DeliveryAdmin",
     "EventAdmin",
     "InstanceAdmin",
     "JobAdmin",
@@ -21,4 +23,5 @@ __all__ = [
     "PeriodicWorkAdmin",
     "ProviderAccountAdmin",
     "TemplateAdmin",
+    "WebhookEndpointAdmin",
 ]

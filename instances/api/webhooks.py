@@ -111,7 +111,9 @@ class WebhookViewSet(ApiViewSet):
 
         return self.commit(act)
 
-    @extend_schema(responses=webhook_forms.DeliveryShape(many=True), filters=True)
+    @extend_schema(
+        operation_id="webhooks_own_deliveries_list", responses=webhook_forms.DeliveryShape(many=True), filters=True
+    )
     @action(detail=True, pagination_class=NewestCreatedFirst, filterset_class=DeliveryFilter)
     def deliveries(self, request: Request, id: str) -> Response:  # noqa: A002
         rows = Delivery.objects.filter(endpoint=_endpoint(id)).select_related("event")

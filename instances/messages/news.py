@@ -15,6 +15,24 @@ from instances.story import Told, sentence
 from instances.webhooks.kinds import Severity, alarm_kind_of
 from instances.words import clock
 
+# Kinds not named here are told by their own words.
+_ALARM_WORDS = {
+    "unconfirmed": "Novita does not confirm a stop or a deletion",
+    "surplus_machine": "a second machine of it is billed",
+    "unmanaged_billing": "instances that nobody made here are billed",
+    "startup_overdue": "it does not come up",
+    "no_metrics": "it runs, is paid for, and shows no data",
+    "balance_runway": "the balance runs out",
+    "data_purge": "its data is about to be purged",
+    "provider_key_refused": "Novita refuses the API key",
+    "account_frozen": "the account is frozen: no rule acts",
+    "account_freezing": "Novita freezes instances of the account",
+    "list_not_believed": "Novita's list is doubted",
+    "record_refused": "what Novita says cannot be stored",
+    "default_region": "DEFAULT_REGION does not exist",
+    "auto_stop_not_evaluated": "auto-stop judges nothing",
+    "webhook_disabled": "a webhook is switched off",
+}
 _ALARMS = ("alarm.opened", "alarm.repeated", "alarm.escalated")
 
 
@@ -30,7 +48,7 @@ def home_link() -> Link:
 def news_of(deliveries: Sequence[Delivery], *, now: datetime) -> list[News]:
     """What the events of these deliveries tell, in a fixed number of queries."""
     severities = {one.event_id: Severity(one.severity) for one in deliveries if one.event_id}
-    events = list(Event.objects.filter(pk__in=severities))
+    events = list(Event.objects.filter(pk__in=severities).order_by("id"))
     ids = {event.instance_id for event in events if event.instance_id}
     boxes = {one.pk: one for one in Instance.objects.for_display().filter(pk__in=ids)} if ids else {}
     alarms = _alarms_of(events)
@@ -61,8 +79,9 @@ def _news(event: Event, box: Instance | None, alarm: Alarm | None, severity: Sev
 
 def _what(event: Event) -> str:
     if event.type in (*_ALARMS, "alarm.cleared"):
-        kind = alarm_kind_of(event.after).replace("_", " ")
-        return {"alarm.cleared": f"over: {kind}", "alarm.repeated": f"still: {kind}"}.get(event.type, kind)
+        kind = alarm_kind_of(event.after)
+        words = _ALARM_WORDS.get(kind) or kind.replace("_", " ")
+        return {"alarm.cleared": f"over: {words}", "alarm.repeated": f"still: {words}"}.get(event.type, words)
     told = Told(
         type=event.type,
         actor_kind=event.actor_kind,

@@ -34,7 +34,11 @@ _REFUSED = {
 
 
 class AddressRefused(ValueError):
-    """Its text says which address and why, and names the remedy where there is one; never a path or a query."""
+    """Its text says why and names the remedy; never a path or a query."""
+
+
+class PrivateAddress(AddressRefused):
+    """It can be read, and leads where nothing may be sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,7 @@ def parse(text: str) -> Url:
     except (ValueError, UnicodeError):
         raise AddressRefused("the address cannot be read") from None
     if parts.scheme not in _PORTS:
-        raise AddressRefused("the address must begin with http:// or https://")
+        raise AddressRefused("write an address that begins with http:// or https://")
     if "@" in parts.netloc:
         raise AddressRefused("the address must not hold a user or a password")
     if not ascii_host or "%" in ascii_host:
@@ -135,7 +139,7 @@ def destination(text: str, *, allowed: Sequence[Network], resolver: Resolver = r
     for address in addresses:
         why = refusal(ipaddress.ip_address(address), allowed)
         if why:
-            raise AddressRefused(why)
+            raise PrivateAddress(why)
     return Destination(url=url, address=addresses[0])
 
 
@@ -154,4 +158,4 @@ def refuse_literal(text: str, *, allowed: Sequence[Network]) -> None:
                 return
     why = refusal(address, allowed)
     if why:
-        raise AddressRefused(why)
+        raise PrivateAddress(why)

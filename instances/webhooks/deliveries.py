@@ -23,6 +23,7 @@ from instances.words import clock
 
 LEASE = timedelta(seconds=60)  # beyond every attempt: the look-up of the name and the total time-out
 KEPT = timedelta(days=30)
+LASTING = timedelta(days=2)  # an endpoint that took nothing for so long when a delivery is given up is switched off
 BATCH = 200
 
 
@@ -172,7 +173,7 @@ def _store_endpoint(delivery: Delivery, answer: Answer, *, given_up: bool, now: 
     endpoint.save(update_fields=["failing_since", "last_error", "failures", "held_until"])
     if answer.gone:
         endpoints.disable(endpoint, "its receiver says that it is gone for good (HTTP 410)", now=now)
-    elif given_up and endpoint.failing_since <= delivery.tried_from + timedelta(minutes=1):
+    elif given_up and now - endpoint.failing_since >= LASTING:
         endpoints.disable(endpoint, f"it took nothing since {clock(endpoint.failing_since)}: {answer.error}", now=now)
 
 

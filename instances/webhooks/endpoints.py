@@ -134,7 +134,7 @@ def follow_settings(now: datetime) -> None:
         if url:
             _insert(WebhookEndpoint(source=WebhookSource.SETTINGS, name="WEBHOOK_URL", created_at=now), url, now)
         return
-    if known.url == url or (not url and known.disabled_reason == _UNSET):
+    if not url if known.disabled_reason == _UNSET else known.url == url:
         return
     if not url:
         known.enabled, known.disabled_reason = False, _UNSET
@@ -155,7 +155,7 @@ def follow_instance(instance: Instance, *, now: datetime) -> None:
             endpoint.name, endpoint.owner = f"webhook_url of {instance.name}"[:100], instance.owner
             _insert(endpoint, url, now)
         return
-    if (known.url or "") == url or (not url and known.disabled_reason == _NO_ADDRESS):
+    if not url if known.disabled_reason == _NO_ADDRESS else known.url == url:
         return
     if not url:
         known.enabled, known.disabled_reason = False, _NO_ADDRESS
