@@ -21,7 +21,7 @@ from instances.webhooks.post import Answer
 from instances.webhooks.timing import GROUPING, LONGEST_WAIT, gap, retry
 from instances.words import clock
 
-LEASE = timedelta(seconds=60)  # beyond every attempt: the look-up of the name and the total time-out
+LEASE = timedelta(seconds=40)  # beyond every attempt: the look-up of the name and the total time-out
 KEPT = timedelta(days=30)
 LASTING = timedelta(days=2)  # an endpoint that took nothing for so long when a delivery is given up is switched off
 BATCH = 200

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from instances.failpoints import reach
 from instances.models import Delivery, Event, Instance, ProviderAccount, WebhookEndpoint
 from instances.models.webhook import WebhookSource
 from instances.periodic import claim, finish
@@ -28,7 +29,7 @@ from instances.webhooks.payloads import event_body
 from instances.webhooks.timing import GROUPING, not_before
 
 BATCH = 200
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=30)
 _EVERY = timedelta(0)
 REVIVING_RULE = "reclaim"
 
@@ -53,6 +54,7 @@ def fan_out(now: datetime) -> int:
     try:
         endpoints.follow_settings(now)
         events = list(Event.objects.filter(told=False).select_related("job").order_by("id")[:BATCH])
+        reach("webhook.before_fan_out")
         _write(events, now)
         done = True
     finally:

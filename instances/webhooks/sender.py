@@ -14,6 +14,7 @@ from django.core.mail import EmailMessage, get_connection
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
+from instances.failpoints import reach
 from instances.messages import news, rendering
 from instances.models import Delivery
 from instances.models.webhook import WebhookFormat
@@ -64,7 +65,9 @@ def send(delivery_id: UUID, *, is_message: bool) -> Answer | None:
         if alone is None:
             return None
         delivery = alone
+    reach("webhook.before_call")
     answer = _mail(delivery) if delivery.endpoint.format == WebhookFormat.MAIL else _post(delivery)
+    reach("webhook.after_call")
     deliveries.store(delivery, answer, at=now, now=timezone.now())
     log.info(
         "webhook.attempted",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import validate
+from jsonschema import validate  # type: ignore[import-untyped]
 
 from instances.messages.formats import discord, mail, slack
 from instances.messages.message import Link, Message, News, compose

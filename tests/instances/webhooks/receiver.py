@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from standardwebhooks import Webhook
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Got:
@@ -36,6 +38,11 @@ class Receiver:
     @property
     def types(self) -> list[str]:
         return [one.json["type"] for one in self.got]
+
+
+def verified(got: Got, secret: str) -> Any:
+    """Its body, once the library of Standard Webhooks has verified it."""
+    return Webhook(secret).verify(got.body, got.headers)
 
 
 class _Server(ThreadingHTTPServer):
