@@ -31,12 +31,13 @@ class StillPending(OperationRefused):
     code = "still_pending"
 
 
-def due(now: datetime) -> list[tuple[UUID, UUID, bool]]:
+def due(now: datetime, *, endpoint_id: UUID | None = None, most: int = BATCH) -> list[tuple[UUID, UUID, bool]]:
     """(delivery, endpoint, whether it is a message) of what may be tried now, the longest waiting first."""
     free = Q(lease_until=None) | Q(lease_until__lte=now)
     well = Q(endpoint__held_until=None) | Q(endpoint__held_until__lte=now)
     rows = Delivery.objects.filter(free, well, state=DeliveryState.PENDING, next_attempt_at__lte=now, endpoint__enabled=True)
-    found = rows.order_by("next_attempt_at").values_list("pk", "endpoint_id", "endpoint__format")[:BATCH]
+    rows = rows if endpoint_id is None else rows.filter(endpoint_id=endpoint_id)
+    found = rows.order_by("next_attempt_at", "event_id").values_list("pk", "endpoint_id", "endpoint__format")[:most]
     return [(pk, endpoint_id, format_ != "standard") for pk, endpoint_id, format_ in found]
 
 

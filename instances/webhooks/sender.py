@@ -28,6 +28,7 @@ log = structlog.get_logger("instances.webhooks")
 
 THREADS = 8
 MOST_AT_ONCE = 4  # to one endpoint; messages go one by one, so that what came together is told together
+TURN_SECONDS = 1.0
 _FORGET_EVERY = timedelta(hours=1)
 _FORGET_LEASE = timedelta(minutes=2)
 
@@ -45,7 +46,7 @@ def run_due(now: datetime) -> int:
     for delivery_id, endpoint_id, is_message in deliveries.due(now):
         if not _take_in_hand(delivery_id, endpoint_id, most=1 if is_message else MOST_AT_ONCE):
             continue
-        _pool.submit(_in_thread, delivery_id, is_message)
+        _pool.submit(_in_thread, delivery_id, endpoint_id, is_message)
         handed += 1
     return handed
 
@@ -131,9 +132,15 @@ def in_hand() -> int:
     return len(_in_hand)
 
 
-def _in_thread(delivery_id: UUID, is_message: bool) -> None:
+def _in_thread(delivery_id: UUID, endpoint_id: UUID, is_message: bool) -> None:
+    """Send it, and go on with what else waits for its endpoint until it is another's turn."""
+    until = monotonic() + TURN_SECONDS
+    following: UUID | None = delivery_id
     try:
-        send(delivery_id, is_message=is_message)
+        while following is not None:
+            delivery_id = following
+            send(delivery_id, is_message=is_message)
+            following = _next_of(delivery_id, endpoint_id) if monotonic() < until and not is_message else None
     except Exception:
         log.exception("webhook.attempt_failed", delivery_id=str(delivery_id))
     finally:
@@ -142,6 +149,18 @@ def _in_thread(delivery_id: UUID, is_message: bool) -> None:
         close_old_connections()
         if not settings.SQLITE:
             connection.close()
+
+
+def _next_of(done: UUID, endpoint_id: UUID) -> UUID | None:
+    """Another due delivery of the endpoint that nobody here has in hand, taken in hand instead of the one that is done."""
+    waiting = deliveries.due(timezone.now(), endpoint_id=endpoint_id, most=MOST_AT_ONCE + 1)
+    with _in_hand_lock:
+        for delivery_id, _, _ in waiting:
+            if delivery_id not in _in_hand:
+                del _in_hand[done]
+                _in_hand[delivery_id] = endpoint_id
+                return delivery_id
+    return None
 
 
 def _forget_if_due(now: datetime) -> None:
