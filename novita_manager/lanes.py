@@ -109,6 +109,7 @@ class LaneThreads:
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
         health_checks.close()
+        webhooks.close()
 
     def _run(self, name: str, work: Work) -> None:
         try:

@@ -11,10 +11,33 @@ from django.utils.module_loading import import_string
 
 from instances.messages.message import Link, News
 from instances.models import Alarm, Delivery, Event, Instance
-from instances.story import Told, sentence
 from instances.webhooks.kinds import Severity, alarm_kind_of
 from instances.words import clock
 
+_WORDS = {
+    "instance.created": "created",
+    "instance.ready": "ready",
+    "instance.unhealthy": "unhealthy",
+    "instance.recovered": "ready again",
+    "instance.stopped": "stopped",
+    "instance.failed": "failed",
+    "instance.deleted": "deleted",
+    "instance.gone": "gone from Novita",
+    "instance.discovered": "found at Novita, made by someone else",
+    "instance.changed_outside": "changed outside of novita-manager",
+    "instance.auto_stop_warning": "about to be stopped by auto-stop",
+    "instance.reclaim_notified": "about to be taken back by Novita",
+    "instance.reclaimed": "taken back by Novita",
+    "instance.revival_requested": "being brought back",
+    "job.start_succeeded": "brought back",
+    "job.start_failed": "could not be brought back",
+    "job.migrate_succeeded": "moved to another place",
+    "job.migrate_failed": "could not be moved",
+    "job.replace_succeeded": "replaced by a new machine",
+    "job.replace_failed": "could not be replaced",
+    "automation.paused": "all automation is paused",
+    "automation.resumed": "automation is on again",
+}
 # Kinds not named here are told by their own words.
 _ALARM_WORDS = {
     "unconfirmed": "Novita does not confirm a stop or a deletion",
@@ -63,7 +86,7 @@ def news_of(deliveries: Sequence[Delivery], *, now: datetime) -> list[News]:
 def _news(event: Event, box: Instance | None, alarm: Alarm | None, severity: Severity, now: datetime) -> News:
     machine = box.machine if box else None
     return News(
-        what=_what(event),
+        what=_what(event, severity),
         severity=severity,
         at=alarm.opened_at if alarm else event.at,
         box=_name(box) if box else "",
@@ -77,20 +100,16 @@ def _news(event: Event, box: Instance | None, alarm: Alarm | None, severity: Sev
     )
 
 
-def _what(event: Event) -> str:
+def _what(event: Event, severity: Severity) -> str:
+    if event.type == "instance.failed" and severity is Severity.URGENT:
+        return "failed and still billed"
+    if event.type in _WORDS:
+        return _WORDS[event.type]
     if event.type in (*_ALARMS, "alarm.cleared"):
         kind = alarm_kind_of(event.after)
         words = _ALARM_WORDS.get(kind) or kind.replace("_", " ")
         return {"alarm.cleared": f"over: {words}", "alarm.repeated": f"still: {words}"}.get(event.type, words)
-    told = Told(
-        type=event.type,
-        actor_kind=event.actor_kind,
-        actor_name=event.actor_name,
-        reason=event.reason,
-        before=event.before,
-        after=event.after,
-    )
-    return sentence(told)
+    return event.type.replace(".", ": ").replace("_", " ")
 
 
 def _name(box: Instance) -> str:

@@ -94,12 +94,13 @@ def store(delivery: Delivery, answer: Answer, *, at: datetime, now: datetime) ->
         )
         changes |= {"next_attempt_at": again.at} if again.at else {"state": DeliveryState.FAILED, "finished_at": now}
     with transaction.atomic():
-        if not _ours(delivery).update(**changes):
+        endpoint = WebhookEndpoint.objects.select_for_update().filter(pk=delivery.endpoint_id).first()
+        if endpoint is None or not _ours(delivery).update(**changes):
             return
         DeliveryAttempt.objects.create(
             delivery=delivery, at=at, status=answer.status, milliseconds=answer.milliseconds, error=answer.error[:500]
         )
-        _store_endpoint(delivery, answer, given_up="finished_at" in changes and not answer.accepted, now=now)
+        _store_endpoint(endpoint, answer, given_up="finished_at" in changes and not answer.accepted, now=now)
 
 
 def request_test(endpoint: WebhookEndpoint, body: str, *, actor: Actor, now: datetime) -> Delivery:
@@ -159,8 +160,7 @@ def _chance() -> float:
     return random.random()  # noqa: S311 - it spreads retries and guards nothing
 
 
-def _store_endpoint(delivery: Delivery, answer: Answer, *, given_up: bool, now: datetime) -> None:
-    endpoint = endpoints.locked(delivery.endpoint)
+def _store_endpoint(endpoint: WebhookEndpoint, answer: Answer, *, given_up: bool, now: datetime) -> None:
     if answer.accepted:
         if endpoint.failing_since is not None:
             _note_well(endpoint, now)

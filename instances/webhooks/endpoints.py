@@ -155,10 +155,10 @@ def follow_instance(instance: Instance, *, now: datetime) -> None:
             endpoint.name, endpoint.owner = f"webhook_url of {instance.name}"[:100], instance.owner
             _insert(endpoint, url, now)
         return
-    if not url if known.disabled_reason == _NO_ADDRESS else known.url == url:
+    if (known.url or "") == url:
         return
     if not url:
-        known.enabled, known.disabled_reason = False, _NO_ADDRESS
+        known.url, known.enabled, known.disabled_reason = "", False, _NO_ADDRESS
     else:
         # Another receiver: it must not be able to sign for the one before it.
         known.url, known.secret, known.secret_shown = url, new_secret(), False

@@ -82,17 +82,26 @@ def _instances(events: Sequence[Event]) -> dict[UUID, Instance]:
 
 
 def _receivers(instances: dict[UUID, Instance], now: datetime) -> _Receivers:
-    for instance in instances.values():
-        if instance.webhook_url:
-            endpoints.follow_instance(instance, now=now)
     found = list(WebhookEndpoint.objects.filter(enabled=True).exclude(source=WebhookSource.INSTANCE))
-    own = WebhookEndpoint.objects.filter(enabled=True, instance_id__in=instances)
-    named = {one.instance_id: one for one in own if one.instance_id and instances[one.instance_id].webhook_url}
     return _Receivers(
         programs=[one for one in found if not one.is_for_people],
         people=[one for one in found if one.is_for_people],
-        own=named,
+        own=_own([one for one in instances.values() if one.webhook_url], now),
     )
+
+
+def _own(named: Sequence[Instance], now: datetime) -> dict[UUID, WebhookEndpoint]:
+    """The endpoints of instances that name one; made or changed here where another way than the API has named it."""
+    if not named:
+        return {}
+    rows = list(WebhookEndpoint.objects.filter(instance__in=named))
+    known = {one.instance_id: one.url for one in rows}
+    changed = [instance for instance in named if known.get(instance.pk) != instance.webhook_url]
+    for instance in changed:
+        endpoints.follow_instance(instance, now=now)
+    if changed:
+        rows = list(WebhookEndpoint.objects.filter(instance__in=named))
+    return {one.instance_id: one for one in rows if one.enabled and one.instance_id}
 
 
 def _for_programs(

@@ -127,6 +127,11 @@ def _take_in_hand(delivery_id: UUID, endpoint_id: UUID, *, most: int) -> bool:
         return True
 
 
+def close() -> None:
+    """Drop what has not begun. What is being sent ends by itself or by its lease."""
+    _pool.shutdown(wait=False, cancel_futures=True)
+
+
 def in_hand() -> int:
     """How many deliveries this process is trying now."""
     return len(_in_hand)

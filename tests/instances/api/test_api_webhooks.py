@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from instances.api.webhook_forms import DeliveryDetailShape, DeliveryShape, WebhookShape
+from instances.api.webhook_json import delivery_detail_json, delivery_json, webhook_json
 from instances.models import Event, Instance, WebhookEndpoint
+from instances.webhooks.kinds import WEBHOOK_TYPES
 from instances.webhooks.signing import key_of
 from tests.factories import make_instance, make_offer, make_storage
 from tests.instances.api.calls import NEW, Caller
@@ -22,6 +25,25 @@ def created(caller: Caller, **body: Any) -> Any:
     answer = caller.post("/webhooks", {"url": URL, **body})
     assert answer.status_code == 201, answer.content
     return answer.json()
+
+
+def test_the_shapes_that_are_described_are_the_ones_that_are_sent() -> None:
+    endpoint = make_endpoint(URL)
+    delivery = endpoint.deliveries.create(
+        type="x", created_at=timezone.now(), tried_from=timezone.now(), next_attempt_at=timezone.now()
+    )
+
+    assert list(webhook_json(endpoint, whole=True)) == list(WebhookShape().fields)
+    assert list(delivery_json(delivery)) == list(DeliveryShape().fields)
+    assert list(delivery_detail_json(delivery)) == list(DeliveryDetailShape().fields)
+
+
+def test_the_description_names_every_type_that_receivers_get() -> None:
+    schema = Caller("read").client.get("/api/schema").json()
+
+    assert set(schema["webhooks"]) == set(WEBHOOK_TYPES)
+    body = schema["components"]["schemas"]["WebhookData"]["properties"]
+    assert {"id", "phase", "previous_phase", "reason", "event_id"} <= set(body)
 
 
 def test_a_webhook_is_made_and_its_secret_shown_in_that_answer_alone() -> None:

@@ -11,8 +11,10 @@ from django.core import mail
 from django.utils import timezone
 
 from instances.alarms import clear_alarm, raise_alarm
+from instances.messages import news
 from instances.models import Delivery, Event, RunningInterval
 from instances.webhooks import deliveries, endpoints
+from instances.webhooks.kinds import TELLINGS
 from instances.webhooks.payloads import test_body as body_of_test
 from tests.factories import NOW, PERSON, make_instance, make_job, make_machine
 from tests.instances.webhooks.conftest import Lane, happen, make_endpoint
@@ -36,7 +38,7 @@ def test_thirty_boxes_at_once_are_one_message(lane: Lane, receiver: Receiver) ->
 
     assert len(receiver.got) == 1
     message = receiver.got[0].json
-    assert message["text"] == "⚠ 30 instances: It became unhealthy (30)"
+    assert message["text"] == "⚠ 30 instances: unhealthy (30)"
     assert "box-00" in text_of(receiver)
     assert "and 15 more" in text_of(receiver)
     states = Delivery.objects.values_list("state", flat=True)
@@ -55,7 +57,7 @@ def test_a_message_says_what_which_box_since_when_what_it_costs_why_and_where_to
 
     text = text_of(receiver)
     for part in (
-        "train-1: It became unhealthy",
+        "train-1: unhealthy",
         "since 2026-11-24 12:00:00 UTC",
         "$0.35 per hour",
         "$1.23 so far",
@@ -93,7 +95,7 @@ def test_quiet_hours_keep_what_is_not_urgent_for_one_message_in_the_morning(
     lane.wait(timedelta(minutes=5), every=timedelta(seconds=11))
 
     assert len(receiver.got) == 1
-    assert "costly" in text_of(receiver)
+    assert "costly: failed and still billed" in text_of(receiver)
     assert "late" not in text_of(receiver)
 
     lane.wait(timedelta(hours=6, minutes=10), every=timedelta(minutes=5))
@@ -132,9 +134,15 @@ def test_a_reclaim_and_what_came_of_it_are_told(lane: Lane, receiver: Receiver) 
     happen(box, "job.start_succeeded", job=mine)
     lane.wait_seconds(12)
 
-    assert "Novita took this spot instance back" in text_of(receiver, 0)
-    assert "The start is done" in text_of(receiver, 1)
+    assert "spot-1: taken back by Novita" in text_of(receiver, 0)
+    assert "spot-1: brought back" in text_of(receiver, 1)
     assert Delivery.objects.count() == 2
+
+
+def test_all_that_is_told_has_words_of_its_own() -> None:
+    told = {type_ for type_, telling in TELLINGS.items() if telling.severity and not type_.startswith("alarm.")}
+
+    assert told == set(news._WORDS)
 
 
 def links_of(event: Event) -> list[dict[str, str]]:
@@ -216,7 +224,7 @@ def test_mail_goes_to_all_who_are_named(lane: Lane, settings: Any) -> None:
 
     sent = mail.outbox[0]
     assert sent.to == ["ops@example.com", "team@example.com"]
-    assert sent.subject == "[novita-manager] train-1: It became unhealthy"
+    assert sent.subject == "[novita-manager] train-1: unhealthy"
     assert "Why: no answer" in sent.body
     assert Delivery.objects.get().message_id in sent.extra_headers["Message-ID"]
 
