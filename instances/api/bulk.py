@@ -18,12 +18,11 @@ from instances.api.problems import Problem
 from instances.api.references import find
 from instances.api.viewsets import ApiViewSet, actor_of, caller_of, require
 from instances.automation_words import automation_of
-from instances.lifecycle import Observed, Phase, Wanted
+from instances.bulk import open_job_id, stands
 from instances.models import Instance
 from instances.models.instance import InstanceQuerySet
 from instances.observation import locked_account
 from instances.operations import OperationRefused
-from instances.phases import current_job
 
 _VERBS: dict[str, Callable[..., Instance]] = {
     "start": operations.request_start,
@@ -32,7 +31,6 @@ _VERBS: dict[str, Callable[..., Instance]] = {
     "migrate": operations.request_migrate,
     "delete": operations.request_delete,
 }
-_STANDING = (Observed.EXITED, Observed.ABSENT)
 
 
 class BulkMixin(ApiViewSet):
@@ -46,7 +44,7 @@ class BulkMixin(ApiViewSet):
 
         def act() -> Response:
             _lock_for_many()
-            chosen = [one for one in selected(body.get("filter", {})) if not _stands(one)]
+            chosen = [one for one in selected(body.get("filter", {})) if not stands(one)]
             results = [_skipped(one) if one.protected else self._one("stop", one, str(one.pk), body) for one in chosen]
             return _answer(results, body["dry_run"])
 
@@ -86,13 +84,13 @@ class BulkMixin(ApiViewSet):
         try:
             with transaction.atomic():
                 before = instance.wanted
-                job_before = _open_job_id(instance)
+                job_before = open_job_id(instance)
                 if verb == "start":
                     operations.admit_running(caller_of(self.request).allowance(), instance)
                 act = adopting(body, ref) if verb == "adopt" else _VERBS[verb]
                 was_managed = instance.managed
                 after = act(instance.pk, actor=actor_of(self.request), reason=body["reason"], now=self.now)
-                job = _open_job_id(after)
+                job = open_job_id(after)
                 changed = job != job_before or after.wanted != before or after.managed != was_managed
                 if body["dry_run"]:
                     transaction.set_rollback(True)
@@ -100,7 +98,7 @@ class BulkMixin(ApiViewSet):
             return _result(ref, instance, ok=False, code=refusal.code, detail=refusal.detail) | refusal.more
         code, detail = ("accepted", f"{verb} is asked for") if changed else ("unchanged", "it is so already or on its way")
         # What a dry run opened exists no more.
-        shown = job_before if body["dry_run"] else job
+        shown = (job_before if body["dry_run"] else job) or None
         result = _result(ref, after, ok=True, code=code, detail=detail, job_id=shown)
         return result | {"automation": automation_of(after)} if verb == "adopt" else result
 
@@ -123,19 +121,6 @@ def selected(choice: dict[str, Any], *, managed: bool = True) -> InstanceQuerySe
     for number, (name, text) in enumerate(choice.get("labels", {}).items()):
         rows = labelled(rows, name, text, alias=f"label_{number}")
     return rows
-
-
-def _stands(instance: Instance) -> bool:
-    """Whether there is nothing to stop: stopped and wanted so, failed without a machine, or on its way out."""
-    if instance.wanted == Wanted.DELETED:
-        return True
-    given_up = instance.phase == Phase.FAILED and instance.observed is Observed.NOTHING
-    return given_up or (instance.observed in _STANDING and instance.wanted != Wanted.RUNNING)
-
-
-def _open_job_id(instance: Instance) -> str | None:
-    job = current_job(instance)
-    return str(job.pk) if job else None
 
 
 def _skipped(instance: Instance) -> dict[str, Any]:
