@@ -160,6 +160,9 @@ class ClusterShape(serializers.Serializer[None]):
     id = serializers.CharField()
     name = serializers.CharField()
     network_storage = serializers.BooleanField()
+    refreshed_at = serializers.DateTimeField(
+        allow_null=True, help_text="When the products of this cluster were last read; null before the first time."
+    )
 
 
 class RegionShape(serializers.Serializer[None]):

@@ -13,6 +13,7 @@ from instances.api.filters import OfferFilter, TemplateFilter
 from instances.api.representations import money
 from instances.api.times import rfc3339
 from instances.api.viewsets import ApiViewSet
+from instances.catalogue import NEVER
 from instances.models import Cluster, Offer, Template
 
 
@@ -80,8 +81,7 @@ class RegionViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         regions: dict[str, list[dict[str, Any]]] = {}
         for cluster in Cluster.objects.all():
-            one = {"id": cluster.id, "name": cluster.name, "network_storage": cluster.supports_network_storage}
-            regions.setdefault(cluster.region, []).append(one)
+            regions.setdefault(cluster.region, []).append(_cluster_json(cluster))
         rows = [{"region": region, "clusters": clusters} for region, clusters in regions.items()]
         return self.listed(rows, lambda row: row)
 
@@ -103,6 +103,15 @@ class TemplateViewSet(ApiViewSet):
         if template is None:
             raise Http404("there is no such template here")
         return Response({**_template_json(template), "readme": template.readme})
+
+
+def _cluster_json(cluster: Cluster) -> dict[str, Any]:
+    return {
+        "id": cluster.id,
+        "name": cluster.name,
+        "network_storage": cluster.supports_network_storage,
+        "refreshed_at": None if cluster.refreshed_at == NEVER else rfc3339(cluster.refreshed_at),
+    }
 
 
 def _offer_json(offer: Offer) -> dict[str, Any]:

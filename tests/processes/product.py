@@ -178,6 +178,15 @@ class Product:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.tail()}") from None
 
+    def wait_for_prices(self) -> None:
+        """Until the products of every cluster have been read: before, a create of an unknown model is accepted and waits."""
+
+        def all_read() -> bool:
+            clusters = [one for region in self.api.read("regions")["results"] for one in region["clusters"]]
+            return bool(clusters) and all(one["refreshed_at"] for one in clusters)
+
+        self.wait_for(all_read, seconds=60, what="prices are known")
+
     def tail(self) -> str:
         logs = sorted(self.folder.glob("*.log"))
         return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-TAIL_CHARACTERS:]}" for path in logs)

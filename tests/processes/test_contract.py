@@ -52,7 +52,7 @@ def running() -> Iterator[Product]:
     product = new_product(folder, environment={**QUICK, "RATE_LIMIT_SIGN_IN": "60000/m", "LOG_LEVEL": "ERROR"})
     try:
         product.start()
-        product.wait_for(lambda: product.api.read("products")["count"] > 0, seconds=60, what="prices are known")
+        product.wait_for_prices()
         product.wait_for(lambda: product.api.read("instances")["count"] > 0, seconds=60, what="the fleet is known")
         yield product
     finally:

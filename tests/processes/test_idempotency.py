@@ -21,7 +21,7 @@ def test_fifty_creates_at_once_with_one_key_make_one_job_and_one_machine(
 ) -> None:
     novita = simulator(speed=20)
     running = product(shape, simulator=novita, **QUICK)
-    running.wait_for(lambda: running.api.read("products")["count"] > 0, seconds=60, what="prices are known")
+    running.wait_for_prices()
 
     def create(_: int) -> requests.Response:
         headers = {"Authorization": f"Bearer {running.api.key}", "Idempotency-Key": "one-of-fifty"}
@@ -69,7 +69,7 @@ def test_after_a_kill_between_commit_and_answer_the_repeat_gets_the_answer_that_
 ) -> None:
     novita = simulator(speed=20)
     running = product("production", simulator=novita, **QUICK)
-    running.wait_for(lambda: running.api.read("products")["count"] > 0, seconds=60, what="prices are known")
+    running.wait_for_prices()
 
     dying(running, "reply.after_commit")
     killed_by(running, "instances", {**BODY, "name": "killed"}, "killed-1")

@@ -67,7 +67,7 @@ def test_a_person_rents_watches_keeps_and_stops_in_the_browser(
     device: str, product: StartProduct, simulator: StartSimulator, chromium: Browser
 ) -> None:
     running = product("embedded", simulator=simulator(speed=60), **QUICK)
-    running.wait_for(lambda: running.api.read("products")["count"] > 0, 60, "prices are known")
+    running.wait_for_prices()
     page, complaints = listening(chromium, device)
     sign_in(page, running, "admin", running.environment["BOOTSTRAP_ADMIN_PASSWORD"])
     for name in ("one", "two", "three"):

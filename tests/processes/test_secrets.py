@@ -68,7 +68,7 @@ def test_no_planted_secret_turns_up_where_it_does_not_belong(product: StartProdu
         LOG_LEVEL="DEBUG",
         LOG_FORMAT="json",
     )
-    running.wait_for(lambda: running.api.read("products")["count"] > 0, seconds=60, what="prices are known")
+    running.wait_for_prices()
     told = misuse(running, planted)
 
     identity = use(running, novita, planted)

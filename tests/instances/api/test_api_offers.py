@@ -2,6 +2,8 @@
 
 import pytest
 
+from instances.catalogue import NEVER
+from instances.models import Cluster
 from tests.factories import make_offer, make_template
 from tests.instances.api.calls import Caller
 
@@ -32,6 +34,17 @@ def test_regions_hold_their_clusters() -> None:
 
     assert [one["region"] for one in found["results"]] == ["CN-HK-01", "EU-01"]
     assert found["results"][0]["clusters"][0]["id"] == "cluster-CN-HK-01"
+
+
+def test_a_cluster_tells_when_its_products_were_last_read() -> None:
+    make_offer(region="CN-HK-01")
+    make_offer(region="EU-01")
+    Cluster.objects.filter(region="EU-01").update(refreshed_at=NEVER)
+
+    read, unread = Caller("read").get("/regions").json()["results"]
+
+    assert read["clusters"][0]["refreshed_at"].endswith("Z")
+    assert unread["clusters"][0]["refreshed_at"] is None
 
 
 def test_templates_tell_the_names_of_their_environment_and_no_values() -> None:
