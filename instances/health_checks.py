@@ -19,6 +19,7 @@ from instances.lifecycle import HealthState
 from instances.models import Instance, Machine
 from instances.phases import refresh_phase
 from instances.probes import Finished, ProbePool, Result, Target
+from instances.set_aside import SetAside
 
 FAILURES_TO_BE_UNHEALTHY = 3
 WHILE_CHECKING = timedelta(seconds=5)
@@ -177,9 +178,11 @@ def claim_due(now: datetime, *, room: int) -> list[tuple[Checked, tuple[Target, 
     Those that failed least come first, so that many dead endpoints do not keep a new instance waiting.
     """
     due = Instance.objects.filter(health_due_at__lte=now).select_related("machine")
-    claims = []
+    claims, aside = [], SetAside("health check", now=now)
     for instance in due.order_by("health_failures", "health_due_at", "pk")[: max(0, room)]:
-        if room > 0 and instance.machine is not None:
+        if room <= 0 or instance.machine is None:
+            continue
+        with aside.around(instance):
             targets = _targets(instance, instance.machine)
             claims.append((instance, instance.machine, targets))
             room -= len(targets)

@@ -14,6 +14,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from instances.api.problems import Problem
+from instances.encryption import UnreadableSecretError
 from instances.events import current_request_id
 from instances.operations import OperationRefused
 
@@ -73,6 +74,8 @@ def _known(exception: Exception) -> Exception:
             status=503,
             retry_after=_DATABASE_RETRY_SECONDS,
         )
+    if isinstance(exception, UnreadableSecretError):
+        return Problem(str(exception), code="secret_unreadable", status=503)
     return exception
 
 

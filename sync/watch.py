@@ -116,7 +116,7 @@ def read_by_id(machine: Machine, client: Novita) -> None:
     except NotFound:
         with transaction.atomic():
             account = locked_account()
-            machine.refresh_from_db()
+            machine = Machine.objects.get(pk=machine.pk)
             observe_not_found(machine, began_at=began_at, now=timezone.now(), account=account)
             Machine.objects.filter(pk=machine.pk).update(details_read_at=began_at)
         return
@@ -126,7 +126,7 @@ def read_by_id(machine: Machine, client: Novita) -> None:
         return
     with transaction.atomic():
         account = locked_account()
-        machine.refresh_from_db()
+        machine = Machine.objects.get(pk=machine.pk)
         fresh = observe(machine, reading_of(detail), began_at=began_at, now=timezone.now(), account=account)
         if fresh and machine.details_due and observed_of(detail.status) in (Observed.RUNNING, Observed.EXITED):
             observe_details(machine, detail, now=timezone.now())

@@ -97,7 +97,7 @@ class Drive:
 
     def until_phase(self, instance: Instance, *phases: str, seconds: float = LONG, step: float = 1.0) -> Instance:
         def shown() -> bool:
-            instance.refresh_from_db()
+            instance.refresh_from_db(from_queryset=Instance.objects.defer("envs"))
             return instance.phase in phases
 
         self.until(shown, seconds=seconds, step=step)

@@ -1,5 +1,6 @@
 """Creating: choose an offer, write the attempt, ask once, and after an unclear answer look before asking again."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
@@ -46,15 +47,15 @@ def call_create(job: Job, instance: Instance, client: Novita) -> None:
         _none_left(job, ranked, now)
         return
     candidate = ranked.candidates[0]
+    request = create_request(instance, candidate)  # before the intent: what cannot be read is no attempt
     reach("create.before_intent")
     machine = _write_intent(job, instance, candidate, ranked)
     reach("create.after_intent")
     if machine is None:
         return
-    request = create_request(instance, machine, candidate)
     reach("create.before_call")
     try:
-        novita_id = client.create_instance(request)
+        novita_id = client.create_instance(_identified(request, machine.correlation_id or ""))
     except NovitaError as error:
         reach("create.after_call")
         _failed(job, machine, candidate, ranked, error)
@@ -83,7 +84,7 @@ def look(job: Job, instance: Instance, client: Novita) -> None:
         if correlation_id_in(remote.name) == machine.correlation_id:
             with transaction.atomic():
                 account = locked_account()
-                machine.refresh_from_db()
+                machine = Machine.objects.get(pk=machine.pk)
                 resolve_attempt(machine, remote.id, now=now, how="found at Novita by its correlation id")
                 observe(machine, reading_of(remote), began_at=found.began_at, now=now, account=account)
             outcomes.accepted(job, now=now)
@@ -112,20 +113,17 @@ def start_over(job: Job, instance: Instance, step: Step) -> None:
         refresh_phase(fresh, now=now)
 
 
-def create_request(instance: Instance, machine: Machine, candidate: Candidate) -> CreateRequest:
-    """The body of the create, with the correlation id in its name and its environment."""
-    envs = {one["key"]: one["value"] for one in instance.envs or []}
-    if len(envs) < MOST_ENVS:  # the name is the proof; this is only a second witness
-        envs[ENVIRONMENT_NAME] = machine.correlation_id or ""
+def create_request(instance: Instance, candidate: Candidate) -> CreateRequest:
+    """The body of the create, before it bears the correlation id. Raises UnreadableSecretError."""
     return CreateRequest(
-        name=provider_name(instance.name, machine.correlation_id or ""),
+        name=instance.name,
         product_id=candidate.product_id,
         image_url=instance.image_url,
         gpu_num=instance.gpu_num,
         rootfs_size_gb=instance.rootfs_size_gb,
         image_auth_id=instance.registry_auth_id,
         ports=tuple((one["port"], one["type"]) for one in instance.ports),
-        envs=envs,
+        envs={one["key"]: one["value"] for one in instance.envs or []},
         tools=tuple(Tool(name=one["name"], port=one["port"], type=one["type"]) for one in instance.tools),
         command=instance.command,
         entrypoint=instance.entrypoint,
@@ -137,6 +135,14 @@ def create_request(instance: Instance, machine: Machine, candidate: Candidate) -
         billing_mode=candidate.billing_mode,
         min_cuda_version=instance.min_cuda_version,
     )
+
+
+def _identified(request: CreateRequest, correlation_id: str) -> CreateRequest:
+    """With the correlation id in its name, which is the proof, and in its environment where there is room, as a witness."""
+    envs = dict(request.envs)
+    if len(envs) < MOST_ENVS:
+        envs[ENVIRONMENT_NAME] = correlation_id
+    return replace(request, name=provider_name(request.name, correlation_id), envs=envs)
 
 
 def _too_poor() -> Step | None:
@@ -218,7 +224,7 @@ def _made(job: Job, machine: Machine, novita_id: str) -> None:
     now = timezone.now()
     with transaction.atomic():
         locked_account()
-        machine.refresh_from_db()
+        machine = Machine.objects.get(pk=machine.pk)
         resolve_attempt(machine, novita_id, now=now, how="Novita answered with its id")
     outcomes.accepted(job, now=now)
 

@@ -2,20 +2,22 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
-from instances.alarms import raise_alarm
+from instances import set_aside
+from instances.alarms import clear_alarm, raise_alarm
 from instances.events import OUTSIDE, SYSTEM, record
 from instances.executor.claims import store
 from instances.executor.steps import RECHECK, Act, Step, capacity_gap
-from instances.lifecycle import JobState, Observed, Verb
+from instances.lifecycle import OPEN_STATES, JobState, Observed, Verb
 from instances.models import Instance, Job, Machine
 from instances.models.machine import interval_usd
 from instances.novita.errors import AuthFailed, InvalidState, NoCapacity, NotFound, NovitaError, Rejected, Unavailable
 from instances.operations.jobs import derive_job, end_job, end_wish, pursues_wish
 from instances.operations.wishes import locked_instance
-from instances.periodic import bring_forward
+from instances.periodic import bring_forward, process_name
 from instances.phases import refresh_phase
 from instances.provider_key import note_key_refused
 
@@ -110,6 +112,23 @@ def finish(job: Job, step: Step, *, now: datetime) -> None:
             _after_success(current, instance)
         derive_job(instance, now=now)
         refresh_phase(instance, now=now)
+
+
+def set_job_aside(job_id: UUID, error: Exception, *, now: datetime) -> None:
+    """This thread's step failed for a reason of our own. What was sent before it is judged at the next step, as ever."""
+    job = Job.objects.select_related("instance").defer("instance__envs").get(pk=job_id)
+    subject = f"job:{job_id}"
+    set_aside.tell(subject, f"{job.verb} of {job.instance.name}", error, instance=job.instance, now=now)
+    later = now + set_aside.gap(subject, now=now)
+    text = f"{type(error).__name__}: {error}"[:2000]
+    held = Job.objects.filter(pk=job_id, lease_owner=process_name(), lease_until__gt=now, state__in=OPEN_STATES)
+    held.update(lease_until=None, next_attempt_at=later, error_code=set_aside.KIND, error_detail=text)
+
+
+def take_up_again(job: Job, *, now: datetime) -> None:
+    """A step of a job that had been set aside went well."""
+    Job.objects.filter(pk=job.pk, error_code=set_aside.KIND).update(error_code="", error_detail="")
+    clear_alarm(set_aside.KIND, f"job:{job.pk}", now=now)
 
 
 def cancel_protected(job: Job, instance: Instance, now: datetime) -> None:

@@ -13,13 +13,14 @@ from django.conf import settings
 from django.db import close_old_connections, connection, transaction
 from django.utils import timezone
 
+from instances import set_aside
 from instances.executor import create, outcomes
 from instances.executor.claims import claim, due_jobs
 from instances.executor.commands import call_command
 from instances.executor.facts import facts_of
 from instances.executor.steps import LONGEST_GAP, PROVE_EVERY, READ_EVERY, Act, JobFacts, Step, next_step
 from instances.lifecycle import OPEN_STATES, Observed, Verb
-from instances.models import Instance, Job
+from instances.models import Instance, Job, Machine
 from instances.novita.client import Novita
 from instances.novita.errors import NotFound, NovitaError
 from instances.novita.pace import Rank
@@ -30,6 +31,7 @@ from instances.phases import refresh_phase
 from instances.provider import novita
 from instances.provider_key import key_refused_since
 from instances.readings import reading_of
+from instances.set_aside import SetAside
 
 log = structlog.get_logger("instances.executor")
 
@@ -80,12 +82,23 @@ def _let_go(job_id: UUID, _: Future[None]) -> None:
 def _in_thread(job_id: UUID) -> None:
     try:
         carry_out(job_id)
-    except Exception:
-        log.exception("job.pass_failed", job_id=str(job_id))
+    except set_aside.AWAY as error:
+        log.warning("job.database_away", job_id=str(job_id), error=str(error)[:200])
+    except Exception as error:
+        log.exception("job.set_aside", job_id=str(job_id))
+        _set_aside(job_id, error)
     finally:
         close_old_connections()
         if not settings.SQLITE:
             connection.close()
+
+
+def _set_aside(job_id: UUID, error: Exception) -> None:
+    """A step failed for a reason of our own: leave the job alone for a while, with an alarm."""
+    try:
+        outcomes.set_job_aside(job_id, error, now=timezone.now())
+    except Exception:
+        log.exception("job.not_set_aside", job_id=str(job_id))  # its lease ends by itself, and it is tried again
 
 
 def carry_out(job_id: UUID, *, client: Novita | None = None) -> Step | None:
@@ -93,7 +106,7 @@ def carry_out(job_id: UUID, *, client: Novita | None = None) -> Step | None:
     job = claim(job_id, timezone.now())
     if job is None:
         return None
-    client = client or novita()
+    client, was_aside = client or novita(), job.error_code == set_aside.KIND
     instance = Instance.objects.select_related("machine").get(pk=job.instance_id)
     with structlog.contextvars.bound_contextvars(
         job_id=str(job.pk), instance_id=str(instance.pk), request_id=job.request_id
@@ -105,6 +118,8 @@ def carry_out(job_id: UUID, *, client: Novita | None = None) -> Step | None:
         if step.act is Act.CALL:
             step = _held_by_key(timezone.now()) or step
         _take(step, job, instance, client)
+        if was_aside and (step.act not in (Act.WAIT, Act.LOOK) or job.error_code != set_aside.KIND):
+            outcomes.take_up_again(job, now=timezone.now())
         _log_step(job, step, time.perf_counter() - began)
     return step
 
@@ -185,7 +200,7 @@ def _read_by_id(instance: Instance, client: Novita) -> None:
     except NotFound:
         with transaction.atomic():
             account = locked_account()
-            machine.refresh_from_db()
+            machine = Machine.objects.get(pk=machine.pk)
             observe_not_found(machine, began_at=began_at, now=timezone.now(), account=account)
         return
     except NovitaError as error:
@@ -193,19 +208,19 @@ def _read_by_id(instance: Instance, client: Novita) -> None:
         return
     with transaction.atomic():
         account = locked_account()
-        machine.refresh_from_db()
+        machine = Machine.objects.get(pk=machine.pk)
         observe(machine, reading_of(detail), began_at=began_at, now=timezone.now(), account=account)
 
 
 def derive_missing(now: datetime) -> int:
     """Open the job of every unmet wish that has none: the sweep that makes lost steps good."""
-    opened = 0
+    opened, aside = 0, SetAside("next step", now=now)
     unmet = Instance.objects.managed().not_ended().filter(met_at=None).exclude(wanted="")
     idle = unmet.exclude(jobs__state__in=OPEN_STATES).select_related("machine").defer("envs", "machine__connection")
     for found in idle:
         if not needs_job(found):
             continue  # it waits for Novita, and no lock is taken for that
-        with transaction.atomic():
+        with aside.around(found), transaction.atomic():
             instance = locked_instance(found.pk)
             if derive_job(instance, now=now) is not None:
                 refresh_phase(instance, now=now)

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
+from instances import set_aside
 from instances.alarms import clear_alarm
 from instances.events import Actor, current_request_id, record
 from instances.lifecycle import WISH_VERBS, JobState, Observed, Verb, Wanted, next_verb, wish_shown_by
@@ -63,6 +64,8 @@ def end_job(
     superseded_by: Job | None = None,
 ) -> None:
     """Close an open job in memory and in the database, with its event."""
+    if job.error_code == set_aside.KIND:
+        clear_alarm(set_aside.KIND, f"job:{job.pk}", now=now)
     job.state, job.finished_at, job.lease_until, job.superseded_by = state, now, None, superseded_by
     job.error_code, job.error_detail = error_code, reason[:2000] if error_code else ""
     if job.verb in (Verb.STOP, Verb.DELETE):

@@ -87,6 +87,11 @@ CODES: dict[str, Code] = {
         "Wait for `Retry-After`.",
         again=True,
     ),
+    "secret_unreadable": Code(
+        (503,),
+        "No key here decrypts what is stored encrypted of it.",
+        "Put the key it was written with back into `FIELD_ENCRYPTION_KEYS`.",
+    ),
     "log_unavailable": Code((503,), "Novita has told no address of this log yet.", "Wait for `Retry-After`.", again=True),
 }
 
