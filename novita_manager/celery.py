@@ -23,10 +23,12 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from instances import tally
+from novita_manager.broker_transport import use_for_redis
 from novita_manager.lanes import LANES, LaneThreads, show_alive
 from novita_manager.redis_address import celery_address
 from sync.account import verify_account
 
+use_for_redis()
 app = Celery("novita_manager")
 app.conf.update(
     broker_url=celery_address(settings.REDIS_URL),

@@ -1,6 +1,7 @@
 """Every error as RFC 9457 `application/problem+json`: from views of the API, and from Django around them."""
 
 import logging
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.views import defaults
 from drf_standardized_errors.formatter import flatten_errors
 from rest_framework import exceptions
@@ -23,6 +25,8 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 MACHINE_PATHS = ("/api", "/health", "/metrics")
 _DATABASE_RETRY_SECONDS = 5
+_DATABASE_AWAY = "the database does not answer: try again soon"
+_SERVER_ERROR = "something failed here; the request id finds it in the logs"
 _CODES = {"parse_error": "malformed_json", "error": "server_error"}
 _REMEDIES = {
     "not_authenticated": "write an API key as `Authorization: Bearer <api key>`",
@@ -69,7 +73,7 @@ def _known(exception: Exception) -> Exception:
         return Problem("the request body is larger than 1 MiB", code="body_too_large", status=413)
     if isinstance(exception, OperationalError | InterfaceError):
         return Problem(
-            "the database does not answer: try again soon",
+            _DATABASE_AWAY,
             code="database_away",
             status=503,
             retry_after=_DATABASE_RETRY_SECONDS,
@@ -97,7 +101,7 @@ def _described(exception: Exception) -> tuple[int, dict[str, Any], dict[str, str
         code = getattr(exception.detail, "code", exception.default_code)
         body = problem(exception.status_code, _CODES.get(code, code), _REMEDIES.get(code) or str(exception.detail))
         return exception.status_code, body, _headers(exception)
-    return 500, problem(500, "server_error", "something failed here; the request id finds it in the logs"), {}
+    return 500, problem(500, "server_error", _SERVER_ERROR), {}
 
 
 def _field_error(field: str, code: str, message: str) -> list[dict[str, Any]]:
@@ -138,12 +142,24 @@ def is_for_machines(request: HttpRequest) -> bool:
     return request.path_info.startswith(MACHINE_PATHS)
 
 
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django calls this while the error is being handled. A database that is away is no failure of the page."""
+    if not isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+        if is_for_machines(request):
+            return problem_http_response(500, "server_error", _SERVER_ERROR)
+        return defaults.server_error(request)
+    headers = {"Retry-After": str(_DATABASE_RETRY_SECONDS)}
+    if is_for_machines(request):
+        return problem_http_response(503, "database_away", _DATABASE_AWAY, headers=headers)
+    return HttpResponse(render_to_string("503.html"), status=503, headers=headers)
+
+
 def _handler(
     status: int, code: str, detail: str, page: Callable[..., HttpResponse]
 ) -> Callable[[HttpRequest, Exception | None], HttpResponse]:
     def handle(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
         if not is_for_machines(request):
-            return page(request) if status == HTTPStatus.INTERNAL_SERVER_ERROR else page(request, exception)
+            return page(request, exception)
         return problem_http_response(status, code, detail)
 
     return handle
@@ -152,6 +168,3 @@ def _handler(
 bad_request = _handler(400, "bad_request", "the request cannot be read", defaults.bad_request)
 forbidden = _handler(403, "permission_denied", "this is not allowed", defaults.permission_denied)
 not_found = _handler(404, "not_found", "there is nothing at this address", defaults.page_not_found)
-server_error = _handler(
-    500, "server_error", "something failed here; the request id finds it in the logs", defaults.server_error
-)

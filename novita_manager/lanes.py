@@ -25,7 +25,7 @@ from instances import catalogue, health_checks, periodic, tally
 from instances.executor import claims
 from instances.executor import run as executor
 from instances.models import PeriodicWork
-from novita_manager import health, heartbeat
+from novita_manager import broker_transport, health, heartbeat
 from novita_manager.liveness import show_liveness
 from sync import deadlines, history, money, reclaims, watch
 
@@ -70,6 +70,7 @@ LANES = {
                 "health_states": health.note_states_if_due,
                 "money": money.watch_if_due,
                 "history": history.prune_if_due,
+                "messages": broker_transport.end_alarm,
             },
         ),
         Lane("deliveries", {"heartbeat": heartbeat.send_if_due}),

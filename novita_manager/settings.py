@@ -217,7 +217,8 @@ else:
     _given = DATABASES["default"].get("OPTIONS")
     DATABASES["default"]["OPTIONS"] = {
         **(_given if isinstance(_given, dict) else {}),
-        "pool": {"min_size": 1, "max_size": 40, "timeout": 5},
+        # After two seconds in vain the next who asks tries anew: its own gaps would grow to minutes in a long outage.
+        "pool": {"min_size": 1, "max_size": 40, "timeout": 5, "reconnect_timeout": 2},
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -62,7 +62,7 @@ def valkey() -> Iterator[Valkey]:
 def postgres() -> Iterator[Postgres]:
     server = Postgres.start()
     yield server
-    server.stop()
+    server.remove()
 
 
 StartSimulator = Callable[..., Simulator]

@@ -109,5 +109,5 @@ def _prepare(database: str) -> None:
     Path("static-collected").mkdir(exist_ok=True)  # WhiteNoise warns where it is missing
     if database == "postgres":
         server = Postgres.start()
-        atexit.register(server.stop)
+        atexit.register(server.remove)
         os.environ["DATABASE_URL"] = server.url("postgres")

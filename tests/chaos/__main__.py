@@ -37,7 +37,7 @@ def main() -> int:
     finally:
         for scene in scenes:
             scene.end()
-        postgres.stop()
+        postgres.remove()
     sys.stdout.write(told)
     if given.into:
         given.into.write_text(told, encoding="utf-8")

@@ -34,10 +34,14 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Postgres:
+    """A server that can be stopped and started again, with its data kept."""
+
     folder: Path
-    process: "subprocess.Popen[bytes]"
+    command: list[str]
+    become: Callable[[], None]
+    process: "subprocess.Popen[bytes] | None" = None
 
     @classmethod
     def start(cls) -> "Postgres":
@@ -57,19 +61,23 @@ class Postgres:
             preexec_fn=become,
         )
         options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [str(binaries / "postgres"), "-D", str(folder / "data"), "-k", str(folder), *options],
+        command = [str(binaries / "postgres"), "-D", str(folder / "data"), "-k", str(folder), *options]
+        server = cls(folder=folder, command=command, become=become)
+        server.start_again()
+        return server
+
+    def start_again(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=folder,
-                preexec_fn=become,
+                cwd=self.folder,
+                preexec_fn=self.become,
                 start_new_session=True,
             )
-        server = cls(folder=folder, process=process)
-        wait_for(server.answers, seconds=30, what="PostgreSQL answers")
-        return server
+        wait_for(self.answers, seconds=30, what="PostgreSQL answers")
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{self.folder}/{database}"
@@ -82,7 +90,7 @@ class Postgres:
         return self.url(name)
 
     def answers(self) -> bool:
-        if self.process.poll() is not None:
+        if self.process is None or self.process.poll() is not None:
             raise AssertionError(f"PostgreSQL ended: {(self.folder / 'log').read_text()[-2000:]}")
         try:
             self._connect().close()
@@ -91,10 +99,19 @@ class Postgres:
         return True
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGQUIT)
-        self.process.wait(timeout=20)
+        """As an administrator restarts it: every connection is cut, what was committed is kept."""
+        self._end(signal.SIGINT)
+
+    def remove(self) -> None:
+        self._end(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self, by: signal.Signals) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(by)
+        self.process.wait(timeout=20)
 
     def _connect(self) -> "psycopg.Connection[tuple[object, ...]]":
         return psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True)

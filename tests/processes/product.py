@@ -149,14 +149,15 @@ class Product:
         program = self._programs()[name]
         self._spawn(name, program.command, {**program.environment, **(environment or {})})
 
-    def start_second(self, name: str) -> int:
-        """A second web, worker or beat beside the first, as on another machine. Production only. The port of a web."""
+    def start_another(self, name: str) -> int:
+        """One more web, worker or beat beside the first, as on another machine. Production only. The port of a web."""
         assert not self.is_embedded, "the supervisor starts its children itself"
-        apart = self.folder / "second"
+        number = 2 + sum(1 for one in self.processes if one.endswith(f"-{name}"))
+        apart = self.folder / f"apart-{number}"
         apart.mkdir(exist_ok=True)
         port = any_free(HOST)
         program = self._programs(apart, port)[name]
-        self._spawn(f"second-{name}", program.command, program.environment)
+        self._spawn(f"{number}-{name}", program.command, program.environment)
         return port
 
     def stop(self) -> None:

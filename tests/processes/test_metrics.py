@@ -52,8 +52,8 @@ def unmoved(found: Samples) -> Samples:
 def test_two_webs_tell_the_same_of_two_workers(product: StartProduct, simulator: StartSimulator) -> None:
     novita = simulator(speed=SPEED)
     running = product("production", simulator=novita, **{**QUICK, "INSTANCE_POLL_INTERVAL": "3s"})
-    ports = (running.port, running.start_second("web"))
-    running.start_second("worker")
+    ports = (running.port, running.start_another("web"))
+    running.start_another("worker")
     running.wait_for(lambda: answers_http(HOST, ports[1], "/health/live"), 60, "the second web serves")
 
     wanted = [ask_for(running, f"many-{number}") for number in range(4)]

@@ -19,8 +19,8 @@ def test_two_workers_and_two_beats_do_each_due_thing_once(product: StartProduct,
     novita = simulator(speed=SPEED)
     novita.control.stock({"us-ca-nas-2": {"4090.16c62g": 100}})
     running = product("production", simulator=novita, **QUICK)
-    running.start_second("worker")
-    running.start_second("beat")
+    running.start_another("worker")
+    running.start_another("beat")
     running.wait_for(lambda: both_have_worked(running), 60, "both workers work")
 
     wanted = [ask_for(running, f"many-{number}") for number in range(MANY)]
@@ -39,7 +39,7 @@ def test_two_workers_and_two_beats_do_each_due_thing_once(product: StartProduct,
 
 
 def both_have_worked(product: Product) -> bool:
-    return all("novita.call" in (product.folder / f"{name}.log").read_text() for name in ("worker", "second-worker"))
+    return all("novita.call" in (product.folder / f"{name}.log").read_text() for name in ("worker", "2-worker"))
 
 
 def jobs(product: Product) -> list[dict[str, Any]]:
