@@ -20,6 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from instances.alarms import clear_alarm, raise_alarm
 from instances.api.times import rfc3339
 from instances.lifecycle import OPEN_STATES
 from instances.models import Alarm, Job, PeriodicWork, ProviderAccount, ProviderBreaker
@@ -55,6 +56,7 @@ class _Memory:
         self.looked_at = float("-inf")
         self.report: dict[str, Any] = {}
         self.states: dict[str, tuple[str, datetime]] = {}
+        self.began_at = timezone.now()
 
     def forget(self) -> None:
         with self.lock:
@@ -142,12 +144,29 @@ def _look(now: datetime) -> dict[str, Any]:
 
 
 def note_states_if_due(now: datetime) -> bool:
-    """Note changes every few seconds, so that `since` is true also of what nobody was looking at."""
+    """Note changes every few seconds, so that `since` is true also of what nobody was looking at; alarm for a dead beat."""
     held = claim("health_states", every=_NOTED_EVERY, lease=_LATE, now=now)
     if held is None:
         return False
-    _look(now)
+    _watch_beat(now, redis_answers=_look(now)["checks"]["broker"]["status"] == OK)
     return finish(held, now=timezone.now(), ok=True)
+
+
+def _watch_beat(now: datetime, *, redis_answers: bool) -> None:
+    """While Redis is away beat cannot be heard, and before this process lived nobody listened: that is no evidence."""
+    seen = PeriodicWork.objects.filter(name="beat").values_list("finished_at", flat=True).first()
+    if seen is None or not redis_answers:
+        return
+    if now - max(seen, memory.began_at) > _DEAD:
+        raise_alarm(
+            "beat_dead",
+            "",
+            text=f"beat was last heard of at {rfc3339(seen)}; workers go on by their own clock",
+            remedy="Start the beat process again; without it a worker that hangs is noticed by nobody else",
+            now=now,
+        )
+    else:
+        clear_alarm("beat_dead", "", now=now)
 
 
 def _since(checks: dict[str, Check], now: datetime) -> dict[str, datetime]:

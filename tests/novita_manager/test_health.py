@@ -9,7 +9,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from instances.alarms import raise_alarm
-from instances.models import PeriodicWork, ProviderAccount, ProviderBreaker
+from instances.models import Alarm, PeriodicWork, ProviderAccount, ProviderBreaker
 from novita_manager import health, redis_state
 from novita_manager.models import HealthState
 from tests.factories import client_of, make_account, make_instance, make_job, make_key
@@ -127,6 +127,50 @@ def test_changes_are_noted_while_nobody_asks() -> None:
     assert not health.note_states_if_due(now + timedelta(seconds=1))
 
     assert HealthState.objects.get(name="provider").since == now
+
+
+def alarms() -> list[str]:
+    return list(Alarm.objects.filter(cleared_at=None).values_list("kind", flat=True))
+
+
+def note_states(settings: Any, valkey: Valkey, *, lived: int) -> None:
+    settings.REDIS_URL = valkey.url
+    health.memory.began_at = datetime.now(UTC) - timedelta(seconds=lived)
+    PeriodicWork.objects.filter(name="health_states").delete()
+    assert health.note_states_if_due(datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    ("age", "lived", "alarmed"), [(5, 600, []), (100, 600, []), (130, 600, ["beat_dead"]), (9000, 60, [])]
+)
+def test_a_dead_beat_is_alarmed_by_who_had_time_to_hear_it(
+    age: int, lived: int, alarmed: list[str], settings: Any, valkey: Valkey
+) -> None:
+    beats(worker=1, beat=age)
+
+    note_states(settings, valkey, lived=lived)
+
+    assert alarms() == alarmed
+
+
+def test_the_alarm_of_a_dead_beat_ends_with_its_next_report(settings: Any, valkey: Valkey) -> None:
+    beats(beat=200)
+    note_states(settings, valkey, lived=600)
+
+    beats(beat=1)
+    note_states(settings, valkey, lived=600)
+
+    assert alarms() == []
+
+
+def test_a_beat_that_cannot_be_heard_is_not_called_dead(settings: Any) -> None:
+    settings.REDIS_URL = NOBODY
+    health.memory.began_at = datetime.now(UTC) - timedelta(hours=1)
+    beats(beat=600)
+
+    assert health.note_states_if_due(datetime.now(UTC))
+
+    assert alarms() == []
 
 
 def test_a_worker_that_reports_and_takes_nothing_up_is_degraded() -> None:
