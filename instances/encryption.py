@@ -5,11 +5,13 @@ deleted, and a list of a thousand rows decrypts nothing.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.apps import apps
 from django.conf import settings
 from django.db import models
 from django.db.models.query_utils import DeferredAttribute
@@ -81,3 +83,29 @@ class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
         if isinstance(value, _Sealed):
             return value.token
         return encrypt(value) if value else ""
+
+
+def encrypted_columns() -> Iterator[tuple[type[models.Model], str]]:
+    """Every column of this kind, of all models."""
+    for model in apps.get_models():
+        for column in model._meta.local_fields:
+            if isinstance(column, EncryptedJSONField):
+                yield model, column.attname
+
+
+def renew(model: type[models.Model], column: str) -> tuple[int, list[str]]:
+    """Encrypt a column's values with the newest key: how many were written, and the ids of those that no key decrypts.
+
+    A row that somebody writes meanwhile is left to them: what they write bears the newest key already.
+    """
+    renewed, unreadable = 0, []
+    rows = model._default_manager.exclude(**{column: ""}).order_by("pk")
+    for key, sealed in rows.values_list("pk", column).iterator(chunk_size=500):
+        try:
+            value = decrypt(sealed.token)
+        except UnreadableSecretError:
+            unreadable.append(str(key))
+            continue
+        unchanged = model._default_manager.filter(pk=key, **{column: sealed})
+        renewed += unchanged.update(**{column: value})
+    return renewed, unreadable
