@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Required, TypedDict, Unpack
 
 from instances.models import Event, Instance, Job
+from instances.webhooks.kinds import telling_of
 
 # Set by whatever took the request: an HTTP call, a command, a pass.
 current_request_id: ContextVar[str] = ContextVar("current_request_id", default="")
@@ -57,4 +58,5 @@ def event_of(type_: str, **fields: Unpack[EventFields]) -> Event:
         reason=fields.get("reason", "")[:1000],
         before=fields.get("before") or {},
         after=fields.get("after") or {},
+        told=not telling_of(type_).is_told,
     )

@@ -68,7 +68,7 @@ def observe(
     known_at = effective_observed_at(machine, account)
     if known_at is not None and began_at < known_at:
         return False
-    before = machine.observed
+    before, notified = machine.observed, _is_notified(machine)
     differing = changes(machine, reading)
     outside = outside_changes(machine, differing)
     take_columns(machine, differing, before, began_at=began_at, listed=listed)
@@ -76,6 +76,8 @@ def observe(
         clear_alarm("surplus_machine", machine.novita_id or "", now=now)
     meter.follow(machine, machine.observed, read_began_at=began_at, read_ended_at=now, known_at=known_at)
     machine.save(update_fields=OBSERVED_COLUMNS)
+    if _is_notified(machine) and not notified:
+        _tell_notice(machine, now)
     _after(machine, before, began_at=began_at, now=now, outside=outside)
     return True
 
@@ -360,6 +362,22 @@ def is_reclaimed(machine: Machine) -> bool:
     if machine.billing_mode != "spot" or machine.reclaim_at is None:
         return False
     return machine.running_since is None or machine.reclaim_at > machine.running_since
+
+
+def _is_notified(machine: Machine) -> bool:
+    return machine.spot_status.lower() == "notified"
+
+
+def _tell_notice(machine: Machine, now: datetime) -> None:
+    when = f" at {machine.reclaim_at:%F %T} UTC" if machine.reclaim_at else ""
+    record(
+        "instance.reclaim_notified",
+        at=now,
+        actor=OUTSIDE,
+        instance=machine.instance,
+        reason=f"Novita announces that it takes this spot instance back{when}",
+        after={"reclaim_at": machine.reclaim_at.isoformat() if machine.reclaim_at else None},
+    )
 
 
 def _apply(instance: Instance, consequence: Consequence, *, began_at: datetime, now: datetime) -> None:

@@ -14,6 +14,7 @@ from instances.api.jobs import EventViewSet, JobViewSet
 from instances.api.offers import ProductViewSet, RegionViewSet, TemplateViewSet
 from instances.api.oversight import AlarmViewSet, AutomationViewSet
 from instances.api.viewsets import ApiViewSet
+from instances.api.webhooks import DeliveryViewSet, WebhookViewSet
 from novita_manager.explain import Explain
 from novita_manager.idempotency import Replayed
 from sync import api as sync
@@ -26,7 +27,11 @@ _VIEWSETS: dict[str, type[ApiViewSet]] = {
     "regions": RegionViewSet,
     "templates": TemplateViewSet,
     "alarms": AlarmViewSet,
+    "webhooks/deliveries": DeliveryViewSet,
+    "webhooks": WebhookViewSet,
 }
+
+_BASENAMES = {"webhooks/deliveries": "webhook-delivery"}
 
 
 def _replayed(view: type[APIView]) -> Any:
@@ -47,7 +52,7 @@ def _routes_of(room: Iterable[URLPattern]) -> list[URLPattern]:
 
 _router = SimpleRouter(trailing_slash=False)
 for _prefix, _viewset in _VIEWSETS.items():
-    _router.register(_prefix, _replayed(_viewset), basename=_prefix.removesuffix("s"))
+    _router.register(_prefix, _replayed(_viewset), basename=_BASENAMES.get(_prefix, _prefix.removesuffix("s")))
 
 _automation = AutomationViewSet.as_view({"get": "retrieve", "put": "update", "delete": "destroy"})
 

@@ -12,10 +12,13 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+from instances.webhooks import addresses
+from instances.webhooks.signing import key_of
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -24,6 +27,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
+_MAIL_WITHOUT_SERVER = ("consolemail", "filemail", "memorymail", "dummymail")
 # Beyond every use, and small enough that a time before or after now exists.
 _LONGEST = timedelta(days=3650)
 
@@ -162,6 +166,50 @@ class Environment:
                 f"{name}: write sqlite:///path/to/file or postgresql://user:password@host:5432/database"
             )
         return parsed
+
+    def receiver(self, name: str) -> str:
+        """The address of a webhook's receiver, kept to the letter."""
+        value = self.text(name)
+        try:
+            if value:
+                addresses.parse(value)
+        except addresses.AddressRefused as refusal:
+            raise ImproperlyConfigured(f"{name}: {refusal}") from None
+        return value
+
+    def signing_secrets(self, name: str) -> list[str]:
+        """The newest first; the older ones sign too, until they are taken away."""
+        found = self.words(name)
+        for word in found:
+            try:
+                key_of(word)
+            except ValueError as error:
+                raise ImproperlyConfigured(f"{name}: {error}") from None
+        return found
+
+    def email(self, name: str) -> dict[str, object]:
+        """Django's settings of an address such as smtp+tls://user:password@host:587?from=me@example.com; {} where unset.
+
+        `FROM` is who writes: as named by `from`, else the user where that is an address, else "".
+        """
+        value = self.text(name)
+        if not value:
+            return {}
+        try:
+            found: dict[str, object] = environ.Env.email_url_config(value)
+            parts = urlsplit(value)
+            usable = parts.scheme in _MAIL_WITHOUT_SERVER or bool(parts.hostname)
+        except (ValueError, ImproperlyConfigured):
+            usable = False
+        if not usable:
+            raise ImproperlyConfigured(f"{name}: write smtp+tls://user:password@host:587?from=me@example.com")
+        user = str(found["EMAIL_HOST_USER"] or "")
+        sender = parse_qs(parts.query).get("from", [""])[0] or (user if "@" in user else "")
+        return {
+            **{key: given or "" for key, given in found.items() if key != "OPTIONS"},
+            "EMAIL_FILE_PATH": parts.path,
+            "FROM": sender,
+        }
 
     def unknown(self, prefixes: tuple[str, ...]) -> list[str]:
         """Names in the environment that look like ours and are read by nothing."""

@@ -25,6 +25,7 @@ from instances import catalogue, health_checks, periodic, tally
 from instances.executor import claims
 from instances.executor import run as executor
 from instances.models import PeriodicWork
+from instances.webhooks import sender as webhooks
 from novita_manager import broker_transport, health, heartbeat
 from novita_manager.liveness import show_liveness
 from sync import deadlines, history, money, reclaims, watch
@@ -73,7 +74,7 @@ LANES = {
                 "messages": broker_transport.end_alarm,
             },
         ),
-        Lane("deliveries", {"heartbeat": heartbeat.send_if_due}),
+        Lane("deliveries", {"webhooks": webhooks.run_due, "heartbeat": heartbeat.send_if_due}),
     )
 }
 
@@ -122,6 +123,7 @@ class LaneThreads:
             pool.shutdown(wait=False, cancel_futures=True)
         executor.close()
         health_checks.close()
+        webhooks.close()
 
     def end(self, within: timedelta) -> None:
         """After `stop`: wait for what is in hand. Ends the process where that takes longer, its leases given back."""

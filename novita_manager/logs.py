@@ -13,7 +13,7 @@ import structlog
 from structlog.typing import Processor
 
 _SECRET_NAMES = re.compile(r"authorization|api_?key|password|secret|token|envs?$|cookie", re.IGNORECASE)
-_SECRET_VALUES = re.compile(r"(Bearer\s+)\S+|\b(sk_|nvm_)\w{6,}|(://[^/\s:@]*:)[^@\s]+(?=@)", re.IGNORECASE)
+_SECRET_VALUES = re.compile(r"(Bearer\s+)\S+|\b(sk_|nvm_|whsec_)[\w+/=-]{6,}|(://[^/\s:@]*:)[^@\s]+(?=@)", re.IGNORECASE)
 
 
 def without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -128,6 +128,12 @@ if PUBLIC_URL:
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
 HEALTH_ALLOWED_NETWORKS = env.networks("HEALTH_ALLOWED_NETWORKS", "127.0.0.0/8,::1/128")
 HEARTBEAT_URL = env.url("HEARTBEAT_URL")
+WEBHOOK_URL = env.receiver("WEBHOOK_URL")
+WEBHOOK_SECRETS = env.signing_secrets("WEBHOOK_SECRET")
+WEBHOOK_ALLOWED_NETWORKS = env.networks("WEBHOOK_ALLOWED_NETWORKS")
+# Functions that make a message's links that act, by path: each takes an event and gives {"label", "url"} rows.
+MESSAGE_LINKS: list[str] = []
+EMAIL = env.email("EMAIL_URL")
 RATE_LIMIT_WRITE = env.rate("RATE_LIMIT_WRITE", "300/m")
 RATE_LIMIT_READ = env.rate("RATE_LIMIT_READ", "1200/m")
 RATE_LIMIT_LAST_USED = "6000/m"
@@ -278,6 +284,14 @@ if PRODUCTION:
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
 
+if EMAIL:
+    EMAIL_BACKEND = str(EMAIL["EMAIL_BACKEND"])
+    EMAIL_HOST, EMAIL_PORT = str(EMAIL["EMAIL_HOST"]), int(str(EMAIL["EMAIL_PORT"] or 25))
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = str(EMAIL["EMAIL_HOST_USER"]), str(EMAIL["EMAIL_HOST_PASSWORD"])
+    EMAIL_USE_TLS, EMAIL_USE_SSL = bool(EMAIL.get("EMAIL_USE_TLS")), bool(EMAIL.get("EMAIL_USE_SSL"))
+    EMAIL_FILE_PATH = str(EMAIL["EMAIL_FILE_PATH"])
+    DEFAULT_FROM_EMAIL = str(EMAIL["FROM"]) or f"novita-manager@{urlsplit(PUBLIC_URL).hostname or 'localhost'}"
+
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
@@ -336,6 +350,11 @@ SPECTACULAR_SETTINGS = {
         "novita_manager.openapi.components.with_components",
         "novita_manager.openapi.webhooks.with_webhooks",
     ],
+    "ENUM_NAME_OVERRIDES": {
+        "DeliveryStateEnum": "instances.models.webhook.DeliveryState.values",
+        "SeverityEnum": "instances.webhooks.kinds.Severity.values",
+    },
+    "WEBHOOKS": "instances.api.webhook_docs.WEBHOOKS",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

@@ -8,11 +8,13 @@ from instances.admin.instance import InstanceAdmin
 from instances.admin.job import JobAdmin
 from instances.admin.machine import MachineAdmin
 from instances.admin.pause import AutomationPauseAdmin
+from instances.admin.webhook import DeliveryAdmin, WebhookEndpointAdmin
 
 __all__ = [
     "AlarmAdmin",
     "AutomationPauseAdmin",
     "ClusterAdmin",
+    "DeliveryAdmin",
     "EventAdmin",
     "InstanceAdmin",
     "JobAdmin",
@@ -22,4 +24,5 @@ __all__ = [
     "PeriodicWorkAdmin",
     "ProviderAccountAdmin",
     "TemplateAdmin",
+    "WebhookEndpointAdmin",
 ]

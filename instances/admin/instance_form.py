@@ -9,7 +9,8 @@ from django.utils import timezone
 from rest_framework import serializers
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from instances.api.fields import Labels, WebAddress
+from instances.api.fields import Labels
+from instances.api.receivers import InstanceReceiver
 from instances.api.requests import HealthCheck, NameField, refuse_port_conflicts
 from instances.api.times import duration_text, parse_duration
 from instances.models import Instance
@@ -72,7 +73,7 @@ class InstanceForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscripta
 
     def clean_webhook_url(self) -> str:
         address = str(self.cleaned_data["webhook_url"])
-        return str(_checked(WebAddress().run_validation, address)) if address else ""
+        return str(_checked(InstanceReceiver().run_validation, address)) if address else ""
 
     def clean_labels(self) -> dict[str, str]:
         labels: dict[str, str] = _checked(Labels().run_validation, self.cleaned_data["labels"] or {})

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
@@ -160,26 +159,6 @@ class Moment(serializers.DateTimeField):
 
 
 _HAS_OFFSET = re.compile(r"(?:[Zz]|[+-]\d\d:?\d\d)$")
-
-
-class WebAddress(Text):
-    """An http or https URL with a host."""
-
-    default_error_messages = {"not_an_address": "write an address that begins with http:// or https://"}
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=2000, **options)
-
-    def to_internal_value(self, data: Any) -> str:
-        text = super().to_internal_value(data)
-        try:
-            parts = urlsplit(text)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            usable = False
-        if not usable or " " in text:
-            self.fail("not_an_address")
-        return text
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {"type": "string", "maxLength": 255}, "maxProperties": 50})

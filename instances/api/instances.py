@@ -39,6 +39,7 @@ from instances.api.representations import instance_json
 from instances.api.times import rfc3339
 from instances.api.viewsets import ApiViewSet, actor_of, caller_of, owner_of
 from instances.models import Instance, ProviderAccount
+from instances.webhooks import endpoints
 
 _CLOCKS_MAY_DIFFER = timedelta(seconds=5)
 _DRY_RUN = OpenApiParameter("dry_run", bool, description="Answer 200 with the ranked placement and change nothing")
@@ -96,7 +97,7 @@ class InstanceViewSet(AdoptionMixin, BulkMixin, AccessMixin, ApiViewSet):
 
     @extend_schema(
         request=requests.Create,
-        responses={200: PlacementShape, 202: shapes.InstanceShape},
+        responses={200: PlacementShape, 202: shapes.InstanceWithSecretShape},
         parameters=[_DRY_RUN],
     )
     def create(self, request: Request) -> Response:
@@ -121,11 +122,13 @@ class InstanceViewSet(AdoptionMixin, BulkMixin, AccessMixin, ApiViewSet):
                 spec = made.admitted(caller_of(request).allowance())
                 instance = operations.request_create(spec, actor=actor_of(request), reason="", now=self.now)
             location = reverse("instance-detail", kwargs={"ref": str(instance.pk)})
-            return self._shown(instance, status=202, headers={"Location": location})
+            return self._with_new_secret(self._shown(instance, status=202, headers={"Location": location}), instance)
 
         return self.commit(act)
 
-    @extend_schema(request=requests.Patch, responses={200: shapes.InstanceShape, 202: shapes.InstanceShape})
+    @extend_schema(
+        request=requests.Patch, responses={200: shapes.InstanceWithSecretShape, 202: shapes.InstanceWithSecretShape}
+    )
     def partial_update(self, request: Request, ref: str) -> Response:
         instance = self._named(ref)
         body = self.body(requests.Patch)
@@ -134,10 +137,11 @@ class InstanceViewSet(AdoptionMixin, BulkMixin, AccessMixin, ApiViewSet):
         edits = {name: body[name] for name in ("ports", "expand_rootfs_gb") if name in body}
         actor = actor_of(request)
         with transaction.atomic():
-            operations.change_settings(instance.pk, settings, actor=actor, reason=reason, now=self.now)
+            changed = operations.change_settings(instance.pk, settings, actor=actor, reason=reason, now=self.now)
             if edits:
                 operations.request_edit(instance.pk, **edits, actor=actor, reason=reason, now=self.now)
-        return self._shown(instance, status=202 if edits else 200)
+            answer = self._shown(instance, status=202 if edits else 200)
+            return self._with_new_secret(answer, changed) if "webhook_url" in settings else answer
 
     @extend_schema(responses={202: shapes.InstanceShape})
     def destroy(self, request: Request, ref: str) -> Response:
@@ -193,6 +197,13 @@ class InstanceViewSet(AdoptionMixin, BulkMixin, AccessMixin, ApiViewSet):
         with transaction.atomic():
             operations.admit_running(caller_of(self.request).allowance(), Instance.objects.get(pk=instance_id))
             return operations.request_start(instance_id, **asked)
+
+    def _with_new_secret(self, answer: Response, instance: Instance) -> Response:
+        """The answer alone shows the secret that was made for the instance's `webhook_url`."""
+        secret = endpoints.new_secret_of(instance, now=self.now)
+        if secret:
+            answer.data["webhook_secret"] = secret
+        return answer
 
     def _named(self, ref: str) -> Instance:
         return find(ref)

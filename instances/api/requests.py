@@ -6,7 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from instances.api.fields import Choice, Duration, Flag, Labels, Moment, Money, Strict, Text, WebAddress, WholeNumber
+from instances.api.fields import Choice, Duration, Flag, Labels, Moment, Money, Strict, Text, WholeNumber
+from instances.api.receivers import InstanceReceiver
 from instances.correlation import ENVIRONMENT_NAME
 from instances.lifecycle import Phase
 from instances.models.instance import AutoStopMode, BillingMode, LocalData, OnStartupTimeout
@@ -119,7 +120,7 @@ class Settings(Strict):
 
     auto_stop = AutoStop(required=False)
     health_check = HealthCheck(required=False, allow_null=True)
-    webhook_url = WebAddress(required=False, allow_blank=True)
+    webhook_url = InstanceReceiver(required=False, allow_blank=True)
     labels = Labels(required=False)
     owner = Text(max_length=255, required=False)
     protected = Flag(required=False)

@@ -109,6 +109,12 @@ class AdoptedShape(InstanceShape):
     )
 
 
+class InstanceWithSecretShape(InstanceShape):
+    webhook_secret = serializers.CharField(
+        required=False, help_text="Signs what goes to its webhook_url; shown once, where no WEBHOOK_SECRET does"
+    )
+
+
 class EventShape(serializers.Serializer[None]):
     id = serializers.IntegerField()
     type = serializers.CharField()

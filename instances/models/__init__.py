@@ -12,11 +12,14 @@ from instances.models.instance import Instance
 from instances.models.job import Job
 from instances.models.machine import Machine, RunningInterval
 from instances.models.tally import Tally
+from instances.models.webhook import Delivery, DeliveryAttempt, WebhookEndpoint
 
 __all__ = [
     "Alarm",
     "AutomationPause",
     "Cluster",
+    "Delivery",
+    "DeliveryAttempt",
     "Event",
     "Instance",
     "Job",
@@ -30,4 +33,5 @@ __all__ = [
     "RunningInterval",
     "Tally",
     "Template",
+    "WebhookEndpoint",
 ]

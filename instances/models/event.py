@@ -16,10 +16,16 @@ class Event(models.Model):
     reason = models.CharField(max_length=1000, blank=True)
     before = models.JSONField(default=dict, blank=True)
     after = models.JSONField(default=dict, blank=True)
+    # False until its webhooks and messages are written: the outbox, in the event's own row and transaction.
+    told = models.BooleanField(default=True)
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["instance", "-id"]), models.Index(fields=["type", "-id"])]
+        indexes = [
+            models.Index(fields=["instance", "-id"]),
+            models.Index(fields=["type", "-id"]),
+            models.Index(fields=["id"], condition=models.Q(told=False), name="event_outbox"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.type} at {self.at:%F %T}"

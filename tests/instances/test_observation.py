@@ -159,6 +159,17 @@ def test_a_reclaimed_machine_stays_wanted_running_and_gets_no_job_here() -> None
     assert events(instance, "instance.reclaimed") == 1
 
 
+def test_an_announced_reclaim_is_told_once_with_its_time() -> None:
+    instance = make_instance()
+
+    for seconds in (1, 2):
+        show(instance, "running", NOW + seconds * SECOND, spot_status="notified", spot_reclaim_at=NOW + SETTLE)
+
+    told = instance.events.get(type="instance.reclaim_notified")
+    assert "at 2026-11-24 12:01:00 UTC" in told.reason
+    assert told.actor_kind == "outside"
+
+
 def test_a_person_may_start_what_was_taken_back_though_it_is_wanted_running_all_along() -> None:
     instance = make_instance(machine={"running_since": NOW - timedelta(hours=2)})
     show(instance, "exited", NOW + SECOND, spot_status="terminated", spot_reclaim_at=NOW)

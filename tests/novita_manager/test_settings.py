@@ -54,6 +54,12 @@ def test_production_without_a_needed_setting_refuses_and_names_it(missing: str, 
         ("CSRF_TRUSTED_ORIGINS", "manager.example", "CSRF_TRUSTED_ORIGINS=manager.example: write origins"),
         ("CORS_ALLOWED_ORIGINS", "manager.example", "CORS_ALLOWED_ORIGINS=manager.example: write origins"),
         ("AUTO_STOP_THRESHOLD", "99999999999999d", "AUTO_STOP_THRESHOLD=99999999999999d: write at most 3650d"),
+        ("WEBHOOK_URL", "hooks.example/path", "WEBHOOK_URL: write an address that begins with http"),
+        ("WEBHOOK_URL", "https://user:word@hooks.example/", "WEBHOOK_URL: the address must not hold a user"),
+        ("WEBHOOK_SECRET", "hunter2", "WEBHOOK_SECRET: write whsec_ followed by 16 to 128 random bytes in base64"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "inner", "WEBHOOK_ALLOWED_NETWORKS=inner: write addresses or networks"),
+        ("EMAIL_URL", "mail.example.com:25", "EMAIL_URL: write smtp+tls://user:password@host:587"),
+        ("EMAIL_URL", "smtp://", "EMAIL_URL: write smtp+tls://user:password@host:587"),
         ("REDIS_URL", "localhost:6379", "REDIS_URL: write redis://"),
         ("PUBLIC_URL", "https://ops.example/g p", "PUBLIC_URL: its path /g p may hold letters"),
     ],
@@ -162,3 +168,36 @@ def test_a_command_with_a_bad_setting_ends_with_one_line(environment: dict[str, 
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "backend", "sender", "port"),
+    [
+        ("smtp+tls://me%40example.com:word@mail.example.com:587", "smtp", "me@example.com", "587"),
+        ("smtp+ssl://me:word@mail.example.com:465?from=gpu@example.com", "smtp", "gpu@example.com", "465"),
+        ("smtp://mail.example.com", "smtp", "novita-manager@manager.example", "25"),
+        ("consolemail://", "console", "novita-manager@manager.example", "25"),
+    ],
+)
+def test_mail_is_sent_as_the_address_says(url: str, backend: str, sender: str, port: str, tmp_path: Path) -> None:
+    told = settings_value(
+        "settings.EMAIL_BACKEND.split('.')[-2], settings.DEFAULT_FROM_EMAIL, settings.EMAIL_PORT",
+        tmp_path,
+        EMAIL_URL=url,
+        PUBLIC_URL="https://manager.example",
+    )
+
+    assert told == f"('{backend}', '{sender}', {port})"
+
+
+def test_secrets_of_webhooks_are_several_while_one_is_replaced_and_its_address_is_kept_to_the_letter(tmp_path: Path) -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLwSw"
+
+    told = settings_value(
+        "len(settings.WEBHOOK_SECRETS), settings.WEBHOOK_URL",
+        tmp_path,
+        WEBHOOK_SECRET=f"{secret},whsec_wSwLaL2oIZPLI8DPUjwTrqYKG8r9QKfM",
+        WEBHOOK_URL="https://hooks.example/path/?a=b",
+    )
+
+    assert told == "(2, 'https://hooks.example/path/?a=b')"
