@@ -26,6 +26,7 @@ from instances.outside import outside_changes, take_over_settings
 from instances.phases import current_job, refresh_phase
 from instances.readings import COMPARED, Reading, changes, connection_of, endpoints_of
 from instances.sightings import OBSERVED_COLUMNS, note_move, take_columns, take_disk_prices
+from instances.spot import is_notified, is_reclaimed, tell_notice
 
 _DETAIL_COLUMNS = (
     *("endpoints", "connection", "details_due", "details_read_at", "data_purged_at"),
@@ -68,7 +69,7 @@ def observe(
     known_at = effective_observed_at(machine, account)
     if known_at is not None and began_at < known_at:
         return False
-    before, notified = machine.observed, _is_notified(machine)
+    before, notified = machine.observed, is_notified(machine)
     differing = changes(machine, reading)
     outside = outside_changes(machine, differing)
     take_columns(machine, differing, before, began_at=began_at, listed=listed)
@@ -76,8 +77,8 @@ def observe(
         clear_alarm("surplus_machine", machine.novita_id or "", now=now)
     meter.follow(machine, machine.observed, read_began_at=began_at, read_ended_at=now, known_at=known_at)
     machine.save(update_fields=OBSERVED_COLUMNS)
-    if _is_notified(machine) and not notified:
-        _tell_notice(machine, now)
+    if is_notified(machine) and not notified:
+        tell_notice(machine, now=now)
     _after(machine, before, began_at=began_at, now=now, outside=outside)
     return True
 
@@ -355,29 +356,6 @@ def _start_end(job: Job | None) -> datetime | None:
     """A move runs only at its own end, which may come long after its call."""
     moved = job is not None and job.verb == Verb.MIGRATE and job.state == JobState.SUCCEEDED
     return (job.finished_at if job and moved else None) or _call_end(job)
-
-
-def is_reclaimed(machine: Machine) -> bool:
-    """Whether the spot fields say that Novita took it back: a sign counts only after the last start we saw."""
-    if machine.billing_mode != "spot" or machine.reclaim_at is None:
-        return False
-    return machine.running_since is None or machine.reclaim_at > machine.running_since
-
-
-def _is_notified(machine: Machine) -> bool:
-    return machine.spot_status.lower() == "notified"
-
-
-def _tell_notice(machine: Machine, now: datetime) -> None:
-    when = f" at {machine.reclaim_at:%F %T} UTC" if machine.reclaim_at else ""
-    record(
-        "instance.reclaim_notified",
-        at=now,
-        actor=OUTSIDE,
-        instance=machine.instance,
-        reason=f"Novita announces that it takes this spot instance back{when}",
-        after={"reclaim_at": machine.reclaim_at.isoformat() if machine.reclaim_at else None},
-    )
 
 
 def _apply(instance: Instance, consequence: Consequence, *, began_at: datetime, now: datetime) -> None:

@@ -67,6 +67,8 @@ AREAS = (
                 about="What Novita was asked, and the outcome.",
             ),
             Way(title="Events", icon="history", model="instances.Event", about="Who changed what, when and why."),
+            Way(title="Webhooks", icon="webhook", model="instances.WebhookEndpoint", about="Who is told, and how it fares."),
+            Way(title="Deliveries", icon="outgoing_mail", model="instances.Delivery", about="Each telling, try by try."),
         ),
     ),
     Area(

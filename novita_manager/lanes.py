@@ -128,9 +128,11 @@ class LaneThreads:
     def end(self, within: timedelta) -> None:
         """After `stop`: wait for what is in hand. Ends the process where that takes longer, its leases given back."""
         until = time.monotonic() + within.total_seconds()
-        while self._busy or executor.in_hand():
+        while self._busy or executor.in_hand() or webhooks.in_hand():
             if time.monotonic() > until:
-                log.warning("lanes.cut_off", works=sorted(self._busy), jobs=executor.in_hand())
+                log.warning(
+                    "lanes.cut_off", works=sorted(self._busy), jobs=executor.in_hand(), deliveries=webhooks.in_hand()
+                )
                 _give_back()
                 os._exit(0)  # Python would wait for the threads, and their calls may take longer than anybody waits for us
             time.sleep(LOOK_SECONDS)

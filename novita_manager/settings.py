@@ -354,7 +354,6 @@ SPECTACULAR_SETTINGS = {
         "DeliveryStateEnum": "instances.models.webhook.DeliveryState.values",
         "SeverityEnum": "instances.webhooks.kinds.Severity.values",
     },
-    "WEBHOOKS": "instances.api.webhook_docs.WEBHOOKS",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

@@ -14,10 +14,10 @@ from django.utils import timezone
 from instances.events import Actor
 from instances.lifecycle import Observed, Wanted
 from instances.models import Instance
-from instances.observation import is_reclaimed
 from instances.operations import OperationRefused, hold_reason, request_revival
 from instances.periodic import claim, finish
 from instances.phases import current_job
+from instances.spot import is_reclaimed
 
 RULE = Actor(kind="rule", name="reclaim")
 LEASE = timedelta(minutes=2)

@@ -25,11 +25,11 @@ _FOR_PEOPLE = ("min_severity", "quiet_hours", "digest_at")
 
 @extend_schema_field({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "examples": ["09:00"]})
 class TimeOfDay(serializers.Field):  # type: ignore[type-arg]
-    default_error_messages = {"not_a_time": "write a time of day such as 09:00"}
+    default_error_messages = {"not_a_time_of_day": "write a time of day such as 09:00"}
 
     def to_internal_value(self, data: Any) -> time:
         if not isinstance(data, str) or re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", data, re.ASCII) is None:
-            self.fail("not_a_time")
+            self.fail("not_a_time_of_day")
         return time.fromisoformat(data)
 
     def to_representation(self, value: Any) -> Any:
@@ -81,10 +81,12 @@ def columns_of(body: Mapping[str, Any], *, format_: str) -> dict[str, Any]:
     """A validated body as columns, judged together with the format. Raises ValidationError."""
     errors: dict[str, Any] = {}
     if format_ == WebhookFormat.STANDARD:
-        errors |= {name: [_detail("only messages have it", "not_of_this_format")] for name in _FOR_PEOPLE if name in body}
+        errors |= {
+            name: [ErrorDetail("only messages have it", "not_of_this_format")] for name in _FOR_PEOPLE if name in body
+        }
         extra = sorted(set(body.get("types", ())) - set(WEBHOOK_TYPES))
         if extra:
-            errors["types"] = [_detail(f"only messages tell {', '.join(extra)}", "not_of_this_format")]
+            errors["types"] = [ErrorDetail(f"only messages tell {', '.join(extra)}", "not_of_this_format")]
     if "url" in body:
         errors |= _url_errors(str(body["url"]), format_)
     if errors:
@@ -102,19 +104,15 @@ def _url_errors(url: str, format_: str) -> dict[str, Any]:
         words = (
             "write mailto: and one or more addresses, split by commas" if not is_mail else "mailto: is for the format mail"
         )
-        return {"url": [_detail(words, "not_of_this_format")]}
+        return {"url": [ErrorDetail(words, "not_of_this_format")]}
     if not is_mail:
         return {}
     to = endpoints.recipients(url)
     if not 1 <= len(to) <= _MOST_RECIPIENTS or not all(_MAIL_ADDRESS.fullmatch(one) for one in to):
-        return {"url": [_detail(f"write 1 to {_MOST_RECIPIENTS} mail addresses, split by commas", "invalid")]}
+        return {"url": [ErrorDetail(f"write 1 to {_MOST_RECIPIENTS} mail addresses, split by commas", "invalid")]}
     if not settings.EMAIL:
-        return {"url": [_detail("no mail can be sent: set EMAIL_URL and restart", "no_mail_server")]}
+        return {"url": [ErrorDetail("no mail can be sent: set EMAIL_URL and restart", "no_mail_server")]}
     return {}
-
-
-def _detail(text: str, code: str) -> ErrorDetail:
-    return ErrorDetail(text, code)
 
 
 class QuietHoursShape(serializers.Serializer[None]):

@@ -111,9 +111,7 @@ class WebhookViewSet(ApiViewSet):
 
         return self.commit(act)
 
-    @extend_schema(
-        operation_id="webhooks_own_deliveries_list", responses=webhook_forms.DeliveryShape(many=True), filters=True
-    )
+    @extend_schema(responses=webhook_forms.DeliveryShape(many=True), filters=True)
     @action(detail=True, pagination_class=NewestCreatedFirst, filterset_class=DeliveryFilter)
     def deliveries(self, request: Request, id: str) -> Response:  # noqa: A002
         rows = Delivery.objects.filter(endpoint=_endpoint(id)).select_related("event")
@@ -132,14 +130,17 @@ class DeliveryViewSet(ApiViewSet):
     lookup_value_regex = _ID
     scopes = {"list": "read", "retrieve": "read", "redeliver": "admin"}
 
+    @extend_schema(operation_id="webhook_deliveries_list")
     def list(self, request: Request) -> Response:
         return self.listed(self.filter_queryset(self.get_queryset()), delivery_json)
 
-    @extend_schema(responses=webhook_forms.DeliveryDetailShape)
+    @extend_schema(operation_id="webhook_deliveries_get", responses=webhook_forms.DeliveryDetailShape)
     def retrieve(self, request: Request, id: str) -> Response:  # noqa: A002
         return Response(delivery_detail_json(_delivery(id)))
 
-    @extend_schema(request=requests.Act, responses={202: webhook_forms.DeliveryShape})
+    @extend_schema(
+        operation_id="webhook_deliveries_redeliver", request=requests.Act, responses={202: webhook_forms.DeliveryShape}
+    )
     @action(detail=True, methods=["post"])
     def redeliver(self, request: Request, id: str) -> Response:  # noqa: A002
         """Send it again, with the same id and body; of one told in another message, that message."""

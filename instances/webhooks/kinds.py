@@ -146,6 +146,13 @@ _SILENT = {
     "person.created",
     "person.changed",
     "person.password_changed",
+    "sign_in.succeeded",
+    "sign_in.failed",
+    "sign_in.unlocked",
+    "group.created",
+    "group.changed",
+    "group.deleted",
+    "group.role_made",
     "webhook.created",
     "webhook.changed",
     "webhook.deleted",
@@ -165,6 +172,8 @@ _ALARM_SEVERITY = {
     "account_freezing": Severity.URGENT,
     "default_region": Severity.INFO,
 }
+# Of these a higher level says that there is another one, not that it is worse.
+_GROWING = {"unmanaged_billing"}
 _RANK = list(Severity)
 _JOBS_OF_RULES = {"job.start_succeeded", "job.start_failed"}
 
@@ -180,6 +189,8 @@ def severity_of(type_: str, seen: Circumstances) -> Severity | None:
         return None
     if type_ == "instance.failed" and seen.billed:
         return Severity.URGENT
+    if type_ == "alarm.escalated" and seen.alarm_kind in _GROWING:
+        return Severity.WARNING
     if type_ in ("alarm.opened", "alarm.repeated"):
         return _ALARM_SEVERITY.get(seen.alarm_kind, usual)
     return usual

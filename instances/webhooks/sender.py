@@ -3,8 +3,9 @@
 import json
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from time import monotonic
 from uuid import UUID
 
@@ -35,6 +36,7 @@ _FORGET_LEASE = timedelta(minutes=2)
 _pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="deliveries")
 _in_hand: dict[UUID, UUID] = {}
 _in_hand_lock = threading.Lock()
+_closing = threading.Event()
 
 
 def run_due(now: datetime) -> int:
@@ -44,9 +46,14 @@ def run_due(now: datetime) -> int:
     _forget_if_due(now)
     handed = 0
     for delivery_id, endpoint_id, is_message in deliveries.due(now):
-        if not _take_in_hand(delivery_id, endpoint_id, most=1 if is_message else MOST_AT_ONCE):
-            continue
-        _pool.submit(_in_thread, delivery_id, endpoint_id, is_message)
+        with _in_hand_lock:
+            if _closing.is_set():
+                return handed
+            if not _is_free(delivery_id, endpoint_id, most=1 if is_message else MOST_AT_ONCE):
+                continue
+            _in_hand[delivery_id] = endpoint_id
+            waiting = _pool.submit(_in_thread, delivery_id, endpoint_id, is_message)
+        waiting.add_done_callback(partial(_drop, delivery_id))
         handed += 1
     return handed
 
@@ -119,22 +126,28 @@ def _mail(delivery: Delivery) -> Answer:
     return Answer(milliseconds=round((monotonic() - began) * 1000))
 
 
-def _take_in_hand(delivery_id: UUID, endpoint_id: UUID, *, most: int) -> bool:
-    with _in_hand_lock:
-        if delivery_id in _in_hand or Counter(_in_hand.values())[endpoint_id] >= most:
-            return False
-        _in_hand[delivery_id] = endpoint_id
-        return True
+def _is_free(delivery_id: UUID, endpoint_id: UUID, *, most: int) -> bool:
+    return delivery_id not in _in_hand and Counter(_in_hand.values())[endpoint_id] < most
 
 
 def close() -> None:
-    """Drop what has not begun. What is being sent ends by itself or by its lease."""
+    """Take nothing up any more. What is being sent ends by itself or by its lease; what has not begun is dropped."""
+    with _in_hand_lock:
+        _closing.set()
     _pool.shutdown(wait=False, cancel_futures=True)
 
 
 def in_hand() -> int:
-    """How many deliveries this process is trying now."""
-    return len(_in_hand)
+    """How many deliveries have a thread, or wait for one."""
+    with _in_hand_lock:
+        return len(_in_hand)
+
+
+def _drop(delivery_id: UUID, done: Future[None]) -> None:
+    """Of one that never began; the others let go by themselves."""
+    if done.cancelled():
+        with _in_hand_lock:
+            _in_hand.pop(delivery_id, None)
 
 
 def _in_thread(delivery_id: UUID, endpoint_id: UUID, is_message: bool) -> None:
@@ -161,7 +174,7 @@ def _next_of(done: UUID, endpoint_id: UUID) -> UUID | None:
     waiting = deliveries.due(timezone.now(), endpoint_id=endpoint_id, most=MOST_AT_ONCE + 1)
     with _in_hand_lock:
         for delivery_id, _, _ in waiting:
-            if delivery_id not in _in_hand:
+            if delivery_id not in _in_hand and not _closing.is_set():
                 del _in_hand[done]
                 _in_hand[delivery_id] = endpoint_id
                 return delivery_id

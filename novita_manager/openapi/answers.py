@@ -23,6 +23,10 @@ CONFLICTS: dict[str, tuple[str, ...]] = {
     "alarms_acknowledge": ("wrong_phase",),
     "auto_stop_check": ("pass_running",),
     "sync_run": ("sync_running",),
+    "webhooks_update": ("not_changeable",),
+    "webhooks_delete": ("not_changeable",),
+    "webhooks_rotate_secret": ("not_signed",),
+    "webhook_deliveries_redeliver": ("still_pending",),
 }
 # Statuses that an operation never answers with although its method and address would let one expect them.
 ABSENT: dict[str, frozenset[str]] = {}

@@ -10,7 +10,7 @@ from novita_manager.openapi.answers import ABSENT, CONFLICTS
 from novita_manager.openapi.examples import REQUESTS, RESPONSES
 
 _PLAIN = {"retrieve": "get", "partial_update": "update", "destroy": "delete"}
-_REQUEST_MODULE = "instances.api.requests"
+_REQUEST_MODULES = ("instances.api.requests", "instances.api.webhook_forms")
 _REF = (
     "The instance: our id, Novita's id, or the name of a managed one, ignoring case. One that fits several is 409 "
     "`ambiguous_ref` with their ids."
@@ -42,7 +42,7 @@ class DescribedView(AutoSchema):
         name = type(serializer).__name__
         if name.endswith("Serializer"):
             return name
-        if isinstance(serializer, Strict) and type(serializer).__module__ == _REQUEST_MODULE:
+        if isinstance(serializer, Strict) and type(serializer).__module__ in _REQUEST_MODULES:
             return f"{name}Request"
         return name.removesuffix("Shape")
 
@@ -109,7 +109,7 @@ class DescribedView(AutoSchema):
             operation["responses"][status]["content"]["application/json"]["examples"] = {"example": {"value": value}}
 
 
-_SUCCESSES = {"200": "As asked", "202": "Accepted: what was asked for is written down and under way"}
+_SUCCESSES = {"200": "As asked", "201": "Made", "202": "Accepted: what was asked for is written down and under way"}
 _HEADER_NAMES = {
     "XRequestId": "X-Request-ID",
     "RateLimitPolicy": "RateLimit-Policy",

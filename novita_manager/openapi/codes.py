@@ -63,6 +63,11 @@ CODES: dict[str, Code] = {
     "in_flight": Code((409,), "A request with this Idempotency-Key is being carried out.", "Wait and repeat.", again=True),
     "sync_running": Code((409,), "Another list is being taken over.", "Wait and repeat.", again=True),
     "pass_running": Code((409,), "An auto-stop pass is running.", "Wait and repeat.", again=True),
+    "not_changeable": Code(
+        (409,), "The webhook stands in the settings or with its instance.", "Change it there; `detail` names where."
+    ),
+    "not_signed": Code((409,), "No secret of its own signs this webhook.", "Change WEBHOOK_SECRET, if that signs it."),
+    "still_pending": Code((409,), "The delivery is still being tried by itself.", "Wait for the time in `detail`."),
     # 411 to 429
     "length_required": Code((411,), "The body came in chunks.", "Send it with a Content-Length."),
     "body_too_large": Code((413,), "The body is larger than 1 MiB.", "Send less."),
@@ -131,6 +136,11 @@ FIELD_CODES: dict[str, str] = {
     "not_a_duration": 'A duration such as "20m" is needed.',
     "not_a_time": "A time with its offset is needed.",
     "not_an_address": "An http or https address is needed.",
+    "private_address": "It leads into a private network that WEBHOOK_ALLOWED_NETWORKS does not name.",
+    "not_of_this_format": "Webhooks of this format have no such thing.",
+    "no_mail_server": "No mail can be sent: EMAIL_URL is not set.",
+    "not_a_time_of_day": "A time of day such as 09:00 is needed.",
+    "unknown_zone": "There is no such time zone.",
     "not_labels": "An object of strings is needed.",
     "control_characters": "It holds control characters.",
     "null_characters_not_allowed": "It holds a null character.",

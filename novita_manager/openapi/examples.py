@@ -120,6 +120,23 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "sync_run": {"rehearsed": {"value": {"dry_run": True}}},
     "sync_freeze_lift": {"by_a_person": {"value": {"reason": "The account was emptied on purpose."}}},
     "auto_stop_check": {"rehearsed": {"value": {"dry_run": True}}},
+    "webhooks_create": {
+        "for a program": {"value": {"url": "https://ci.example/hooks", "types": ["instance.ready", "instance.failed"]}},
+        "for people": {
+            "value": {
+                "url": "https://hooks.slack.com/services/T000/B000/token",
+                "format": "slack",
+                "min_severity": "warning",
+                "time_zone": "Europe/Berlin",
+                "quiet_hours": {"from": "22:00", "until": "07:00"},
+                "digest_at": "09:00",
+            }
+        },
+    },
+    "webhooks_update": {"switch it on again": {"value": {"enabled": True}}},
+    "webhooks_rotate_secret": {"both sign for two days": {"value": {"overlap": "2d"}}},
+    "webhooks_test": _WHY,
+    "webhook_deliveries_redeliver": _WHY,
 }
 RESPONSES: dict[str, dict[str, Any]] = {
     "instances_list": {"200": {"count": 1, "next": None, "previous": None, "results": [INSTANCE]}},

@@ -28,7 +28,8 @@ CALLERS = ("no key", "bad key", "expired", "read", "operate", "create", "secrets
 BESIDE = (("GET", "/api/schema"), ("GET", "/api/docs"), ("GET", "/health"))
 # No such row: what is let in ends with 404, or with the 400 of a field that no body has. Nothing is ever changed.
 VALUES = {"{ref}": "nothing-is-named-so", "{id}": "999999999"}
-JOB_ID = "00000000-0000-4000-8000-000000000000"
+ROW_ID = "00000000-0000-4000-8000-000000000000"
+WITH_UUIDS = ("/api/v1/jobs", "/api/v1/webhooks")
 BODY = json.dumps({"no such field": 1})
 
 
@@ -61,7 +62,7 @@ def callers() -> dict[str, Client]:
 
 def asked(client: Client, verb: str, path: str) -> str:
     """`in` where a caller got past the door, else the status that it was shown."""
-    address = path.replace("{id}", JOB_ID) if path.startswith("/api/v1/jobs") else path
+    address = path.replace("{id}", ROW_ID) if path.startswith(WITH_UUIDS) else path
     for name, value in VALUES.items():
         address = address.replace(name, value)
     body = {} if verb == "GET" else {"data": BODY, "content_type": "application/json"}

@@ -8,7 +8,7 @@ from instances.novita import errors as novita_errors
 from novita_manager.openapi.codes import CODES, FIELD_CODES, PROVIDER_CODES, as_markdown
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("instances/api", "instances/operations", "autostop", "sync", "novita_manager")
+ROOMS = ("instances/api", "instances/operations", "instances/webhooks", "autostop", "sync", "novita_manager")
 # What Django REST framework raises by itself.
 OF_THE_FRAMEWORK = {
     "not_authenticated",

@@ -15,8 +15,10 @@ import yaml
 from cryptography.fernet import Fernet
 from psycopg import sql
 
+from instances.webhooks.signing import new_secret
 from scripts.openapi import PATH
 from tests.conftest import StartProduct, StartSimulator
+from tests.instances.webhooks.receiver import Receiver, receiving
 from tests.processes.fleet import BODY, QUICK, wait_for_phase
 from tests.processes.product import Api, Product
 from tests.processes.simulator import Simulator
@@ -24,7 +26,10 @@ from tests.processes.simulator import Simulator
 pytestmark = pytest.mark.process
 
 GPU = "/gpu-instance/openapi/v1"
-ADMIN_PAGES = ("instances/instance", "instances/machine", "instances/job", "instances/event", "novita_manager/apikey")
+ADMIN_PAGES = (
+    *("instances/instance", "instances/machine", "instances/job", "instances/event"),
+    *("instances/webhookendpoint", "instances/delivery", "novita_manager/apikey"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,9 @@ class Planted:
     value_in_a_refused_create: str
     webhook_address_token: str
     changed_webhook_token: str
+    default_webhook_token: str
+    program_webhook_token: str
+    chat_webhook_token: str
 
     @classmethod
     def new(cls) -> "Planted":
@@ -55,7 +63,12 @@ class Planted:
 
 
 def test_no_planted_secret_turns_up_where_it_does_not_belong(product: StartProduct, simulator: StartSimulator) -> None:
-    novita, planted = simulator(speed=20), Planted.new()
+    with receiving() as receiver:
+        search(product, simulator(speed=20), receiver)
+
+
+def search(product: StartProduct, novita: Simulator, receiver: Receiver) -> None:
+    planted, signing_secret = Planted.new(), new_secret()
     encryption_key = Fernet.generate_key().decode()
     running = product(
         "production",
@@ -65,13 +78,17 @@ def test_no_planted_secret_turns_up_where_it_does_not_belong(product: StartProdu
         SECRET_KEY=planted.django_secret_key,
         BOOTSTRAP_ADMIN_PASSWORD=planted.admin_password,
         FIELD_ENCRYPTION_KEYS=encryption_key,
+        WEBHOOK_URL=f"{receiver.url}/{planted.default_webhook_token}",
+        WEBHOOK_SECRET=signing_secret,
+        WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8",
         LOG_LEVEL="DEBUG",
         LOG_FORMAT="json",
     )
     running.wait_for_prices()
     told = misuse(running, planted)
+    webhook_secrets = register(running, receiver, planted)
 
-    identity = use(running, novita, planted)
+    identity = use(running, novita, planted, receiver)
 
     connection = running.api.read(f"instances/{identity}/connection")
     assert planted.environment_value in json.dumps(connection), "who may see it sees it"
@@ -82,11 +99,14 @@ def test_no_planted_secret_turns_up_where_it_does_not_belong(product: StartProdu
         "encryption_key": encryption_key,
         "reader_key": made["key"],
         "ssh_password": connection["ssh"]["password"],
+        "signing_secret": signing_secret,
+        **webhook_secrets,
     }
+    told |= received(running, receiver)
     told |= pages(Api(running.url, made["key"]), identity) | admin_pages(running, identity, planted)
     told |= logs(running.folder) | rows(running) | cached(running)
     assert len(told) > 60
-    for kind in ("/api", "page", "table"):
+    for kind in ("/api", "page", "table", "webhook", "message"):
         assert any("keeper" in text for where, text in told.items() if where.startswith(kind)), f"{kind}: nothing was read"
     assert [f"{name} shows in {where}" for where, text in told.items() for name, mark in known.items() if mark in text] == []
 
@@ -134,7 +154,36 @@ def sign_in(session: requests.Session, product: Product, form: dict[str, str]) -
     return session.post(page.url, data=data, headers={"Referer": page.url}, timeout=20)
 
 
-def use(product: Product, novita: Simulator, planted: Planted) -> str:
+def register(product: Product, receiver: Receiver, planted: Planted) -> dict[str, str]:
+    """A webhook for a program, with its secret replaced once, and one for people; the secrets that their answers showed."""
+    program = {"url": f"{receiver.url}/program/{planted.program_webhook_token}"}
+    made = product.api.post("webhooks", program, headers={"Idempotency-Key": "a-webhook"})
+    assert made.status_code == 201, made.text
+    rotated = product.api.post(f"webhooks/{made.json()['id']}/rotate-secret", headers={"Idempotency-Key": "its-secret"})
+    assert rotated.status_code == 200, rotated.text
+    chat = {"url": f"{receiver.url}/chat/{planted.chat_webhook_token}", "format": "slack", "min_severity": "info"}
+    assert product.api.post("webhooks", chat).status_code == 201
+    return {"webhook_secret": made.json()["secret"], "rotated_webhook_secret": rotated.json()["secret"]}
+
+
+def received(product: Product, receiver: Receiver) -> dict[str, str]:
+    """What came to the webhook of the settings, of the program, of the instance and of people; addresses are left out."""
+
+    def told() -> dict[str, str]:
+        return {
+            f"{'message' if '/chat/' in got.path else 'webhook'} {number}": f"{got.headers}{got.body.decode()}"
+            for number, got in enumerate(list(receiver.got))
+        }
+
+    def has_come() -> bool:
+        ready = {got.path.split("/")[2] for got in list(receiver.got) if b'"type":"instance.ready"' in got.body}
+        return len(ready) == 3 and any(where.startswith("message") and "keeper" in text for where, text in told().items())
+
+    product.wait_for(has_come, seconds=60, what="three webhooks and a message tell that it is ready")
+    return told()
+
+
+def use(product: Product, novita: Simulator, planted: Planted, receiver: Receiver) -> str:
     """An instance with secrets in all of its fields that can hold one, ready, changed, and with its log read."""
     auth = {"name": "mine", "username": "me", "password": planted.registry_password}
     as_owner = {"Authorization": f"Bearer {planted.provider_key}"}
@@ -145,13 +194,13 @@ def use(product: Product, novita: Simulator, planted: Planted) -> str:
         "name": "keeper",
         "envs": [{"key": "TOKEN", "value": planted.environment_value}],
         "registry_auth_id": auths[0]["id"],
-        "webhook_url": f"https://hooks.example/{planted.webhook_address_token}",
+        "webhook_url": f"{receiver.url}/own/{planted.webhook_address_token}",
     }
     answer = product.api.post("instances", body, headers={"Idempotency-Key": "with-secrets"})
     assert answer.status_code == 202, answer.text
     identity: str = answer.json()["id"]
     wait_for_phase(product, identity, "ready", seconds=90)
-    change = {"webhook_url": f"https://hooks.example/{planted.changed_webhook_token}", "owner": "maya"}
+    change = {"webhook_url": f"{receiver.url}/own/{planted.changed_webhook_token}", "owner": "maya"}
     assert product.api.patch(f"instances/{identity}", change).status_code == 200
     assert product.api.get(f"instances/{identity}/logs").status_code in (200, 503)
     assert product.api.get(f"instances/{identity}/metrics").status_code in (200, 503)
@@ -164,9 +213,10 @@ def pages(reader: Api, identity: str) -> dict[str, str]:
     """Every GET of the description to a key that may only read."""
     found = {}
     described: dict[str, Any] = yaml.safe_load(PATH.read_text(encoding="utf-8"))["paths"]
-    rows_ = {room: reader.read(room)["results"] for room in ("jobs", "events", "templates")}
+    rooms = ("jobs", "events", "templates", "webhooks/deliveries", "webhooks")
+    rows_ = {room: reader.read(room)["results"] for room in rooms}
     for path in [path for path, item in described.items() if "get" in item]:
-        room = path.split("/")[3]
+        room = next((room for room in rooms if path.startswith(f"/api/v1/{room}")), "")
         known = rows_.get(room)
         address = path.replace("{ref}", identity).replace("{id}", str(known[0]["id"]) if known else "1")
         answer = reader.get(address, params={"limit": "500"} if "{" not in path or path.endswith("/events") else {})

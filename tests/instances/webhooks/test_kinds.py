@@ -19,6 +19,10 @@ from instances.webhooks.kinds import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
+ROOMS_OF_TYPES = (
+    *("instance", "job", "alarm", "automation", "account", "webhook"),
+    *("api_key", "person", "group", "sign_in"),
+)
 ROOMS = ("instances", "autostop", "sync", "novita_manager")
 
 
@@ -39,7 +43,7 @@ def _logs_or_fails(node: ast.AST) -> bool:
     called = node.func
     if isinstance(called, ast.Attribute):
         return isinstance(called.value, ast.Name) and called.value.id in ("log", "logger")
-    return isinstance(called, ast.Name) and called.id == "reach"
+    return isinstance(called, ast.Name) and called.id in ("reach", "write")
 
 
 def sources() -> Iterator[Path]:
@@ -51,7 +55,7 @@ def sources() -> Iterator[Path]:
 
 
 def _is_type(text: str) -> bool:
-    rooms = ("instance.", "job.", "alarm.", "automation.", "account.", "api_key.", "person.", "webhook.")
+    rooms = tuple(f"{room}." for room in ROOMS_OF_TYPES)
     name = text.partition(".")[2]
     return text.startswith(rooms) and name.isascii() and name.replace("_", "").isalpha() and name.islower()
 
@@ -131,6 +135,8 @@ def test_an_event_is_told_as_its_type(type_: str, webhook: str) -> None:
         ("alarm.opened", Circumstances(alarm_kind="unconfirmed"), Severity.URGENT),
         ("alarm.opened", Circumstances(alarm_kind="unheard_of"), Severity.WARNING),
         ("alarm.escalated", Circumstances(alarm_kind="data_purge"), Severity.URGENT),
+        ("alarm.escalated", Circumstances(alarm_kind="unmanaged_billing"), Severity.WARNING),
+        ("alarm.cleared", Circumstances(alarm_kind="data_purge"), Severity.INFO),
         ("job.start_succeeded", Circumstances(), None),
         ("job.start_succeeded", Circumstances(by_rule=True), Severity.WARNING),
         ("job.start_failed", Circumstances(by_rule=True), Severity.URGENT),
