@@ -100,7 +100,8 @@ def store(delivery: Delivery, answer: Answer, *, at: datetime, now: datetime) ->
         DeliveryAttempt.objects.create(
             delivery=delivery, at=at, status=answer.status, milliseconds=answer.milliseconds, error=answer.error[:500]
         )
-        _store_endpoint(endpoint, answer, given_up="finished_at" in changes and not answer.accepted, now=now)
+        given_up = "finished_at" in changes and not answer.accepted
+        _store_endpoint(endpoint, answer, at=at, given_up=given_up, now=now)
 
 
 def request_test(endpoint: WebhookEndpoint, body: str, *, actor: Actor, now: datetime) -> Delivery:
@@ -160,7 +161,8 @@ def _chance() -> float:
     return random.random()  # noqa: S311 - it spreads retries and guards nothing
 
 
-def _store_endpoint(endpoint: WebhookEndpoint, answer: Answer, *, given_up: bool, now: datetime) -> None:
+def _store_endpoint(endpoint: WebhookEndpoint, answer: Answer, *, at: datetime, given_up: bool, now: datetime) -> None:
+    """Attempts that ran side by side fail for one reason and count as one failure: a burst makes no outage longer."""
     if answer.accepted:
         if endpoint.failing_since is not None:
             _note_well(endpoint, now)
@@ -168,9 +170,11 @@ def _store_endpoint(endpoint: WebhookEndpoint, answer: Answer, *, given_up: bool
     endpoint.failing_since = endpoint.failing_since or now
     endpoint.last_error = answer.error[:500]
     if answer.unwell:
-        endpoint.failures += 1
-        asked = answer.retry_after or timedelta(0)
-        endpoint.held_until = now + max(gap(endpoint.failures, _chance()), min(asked, LONGEST_WAIT))
+        asked = now + min(answer.retry_after or timedelta(0), LONGEST_WAIT)
+        if endpoint.held_until is None or at >= endpoint.held_until:
+            endpoint.failures += 1
+            endpoint.held_until = now + gap(endpoint.failures, _chance())
+        endpoint.held_until = max(endpoint.held_until, asked)
     endpoint.save(update_fields=["failing_since", "last_error", "failures", "held_until"])
     if answer.gone:
         endpoints.disable(endpoint, "its receiver says that it is gone for good (HTTP 410)", now=now)

@@ -131,6 +131,21 @@ def test_what_waits_is_sent_at_once_when_the_receiver_is_back(lane: Lane, receiv
     assert WebhookEndpoint.objects.values_list("failing_since", "held_until", "failures").get() == (None, None, 0)
 
 
+def test_a_burst_that_meets_a_receiver_in_its_restart_waits_seconds_and_not_hours(lane: Lane, receiver: Receiver) -> None:
+    make_endpoint(receiver.url, types=["instance.unhealthy"])
+    instance = make_instance()
+    receiver.says(503)
+    for _ in range(12):
+        happen(instance, "instance.unhealthy")
+    lane.run()
+    assert (len(receiver.refused), WebhookEndpoint.objects.get().failures) == (12, 1)
+
+    receiver.says(204)
+    lane.wait_seconds(10)
+
+    assert len(receiver.got) == 12
+
+
 def test_a_dead_receiver_is_not_hammered_with_all_that_waits(lane: Lane, receiver: Receiver) -> None:
     make_endpoint(receiver.url)
     receiver.says(500)
