@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from instances.webhooks.signing import new_secret
 from tests.environment import clean
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -191,12 +192,12 @@ def test_mail_is_sent_as_the_address_says(url: str, backend: str, sender: str, p
 
 
 def test_secrets_of_webhooks_are_several_while_one_is_replaced_and_its_address_is_kept_to_the_letter(tmp_path: Path) -> None:
-    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLwSw"
+    newer, older = new_secret(), new_secret()
 
     told = settings_value(
         "len(settings.WEBHOOK_SECRETS), settings.WEBHOOK_URL",
         tmp_path,
-        WEBHOOK_SECRET=f"{secret},whsec_wSwLaL2oIZPLI8DPUjwTrqYKG8r9QKfM",
+        WEBHOOK_SECRET=f"{newer},{older}",
         WEBHOOK_URL="https://hooks.example/path/?a=b",
     )
 

@@ -11,7 +11,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from instances.webhooks.signing import key_of, new_secret, signed_headers
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLwSw"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLwSw"  # not a secret: the one of the specification's own example
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
