@@ -6,6 +6,7 @@ from unfold.decorators import display
 from instances.admin.looking import LookOnlyAdmin, LookOnlyInline, link_to
 from instances.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from instances.webhooks.addresses import origin
+from instances.webhooks.endpoints import url_of
 
 
 @admin.register(WebhookEndpoint)
@@ -18,7 +19,7 @@ class WebhookEndpointAdmin(LookOnlyAdmin):
 
     @admin.display(description="address, without its path")
     def place(self, endpoint: WebhookEndpoint) -> str:
-        return origin(endpoint.url or "")
+        return origin(url_of(endpoint))
 
     @display(  # type: ignore[untyped-decorator]
         description="state", ordering="enabled", label={"well": "success", "failing": "warning", "switched off": "danger"}

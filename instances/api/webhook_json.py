@@ -6,12 +6,13 @@ from typing import Any
 from instances.api.times import rfc3339
 from instances.models import Delivery, WebhookEndpoint
 from instances.webhooks.addresses import origin
+from instances.webhooks.endpoints import url_of
 
 
 def webhook_json(endpoint: WebhookEndpoint, *, whole: bool) -> dict[str, Any]:
     people = endpoint.is_for_people
     quiet = endpoint.quiet_from and endpoint.quiet_until
-    url = endpoint.url or ""
+    url = url_of(endpoint)
     return {
         "id": str(endpoint.pk),
         "name": endpoint.name,

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Q
 
+from instances.encryption import UnreadableSecretError
 from instances.events import Actor, record
 from instances.models import Delivery, DeliveryAttempt, WebhookEndpoint
 from instances.models.webhook import DeliveryState
@@ -64,16 +65,24 @@ def claim_message(delivery_id: UUID, now: datetime) -> tuple[Delivery, list[Deli
         leader = claim(delivery_id, now)
         if leader is None:
             return None
-        if leader.body or leader.type in (TEST, DIGEST):
+        if has_body(leader) or leader.type in (TEST, DIGEST):
             return leader, [leader]
         others = Delivery.objects.filter(
             endpoint_id=endpoint_id, state=DeliveryState.PENDING, lease_until=None, next_attempt_at__lte=now + GROUPING
         )
-        members = [one for one in others.exclude(type__in=(TEST, DIGEST)).exclude(pk=leader.pk) if not one.body]
+        members = [one for one in others.exclude(type__in=(TEST, DIGEST)).exclude(pk=leader.pk) if not has_body(one)]
         Delivery.objects.filter(pk__in=[one.pk for one in members]).update(
             state=DeliveryState.GROUPED, told_in=leader, finished_at=now
         )
         return leader, [leader, *members]
+
+
+def has_body(delivery: Delivery) -> bool:
+    """Whether what it sends is written, though no key may decrypt it."""
+    try:
+        return bool(delivery.body)
+    except UnreadableSecretError:
+        return True
 
 
 def keep_body(delivery: Delivery, body: str) -> None:

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from instances.alarms import clear_alarm, raise_alarm
+from instances.encryption import UnreadableSecretError
 from instances.events import SYSTEM, Actor, record
 from instances.models import Instance, WebhookEndpoint
 from instances.models.webhook import WebhookFormat, WebhookSource
@@ -64,14 +65,14 @@ def change(endpoint: WebhookEndpoint, columns: dict[str, Any], *, actor: Actor, 
     """Raises NotChangeable for what stands in the settings or with an instance."""
     with transaction.atomic():
         endpoint = locked(endpoint)
-        differing = {name: value for name, value in columns.items() if getattr(endpoint, name) != value}
+        differing = {name: value for name, value in columns.items() if _known(endpoint, name) != value}
         fixed = set(differing) - _OF_OTHERS.get(WebhookSource(endpoint.source), set(differing))
         if fixed:
             where = "the settings" if endpoint.source == WebhookSource.SETTINGS else "its instance"
             raise NotChangeable(f"{', '.join(sorted(fixed))}: change it in {where}")
         if not differing:
             return endpoint
-        before = {name: getattr(endpoint, name) for name in differing}
+        before = {name: _known(endpoint, name) for name in differing}
         for name, value in differing.items():
             setattr(endpoint, name, value)
         if {"digest_at", "time_zone"} & set(differing):
@@ -134,7 +135,7 @@ def follow_settings(now: datetime) -> None:
         if url:
             _insert(WebhookEndpoint(source=WebhookSource.SETTINGS, name="WEBHOOK_URL", created_at=now), url, now)
         return
-    if not url if known.disabled_reason == _UNSET else known.url == url:
+    if not url if known.disabled_reason == _UNSET else url_of(known) == url:
         return
     if not url:
         known.enabled, known.disabled_reason = False, _UNSET
@@ -155,7 +156,7 @@ def follow_instance(instance: Instance, *, now: datetime) -> None:
             endpoint.name, endpoint.owner = f"webhook_url of {instance.name}"[:100], instance.owner
             _insert(endpoint, url, now)
         return
-    if (known.url or "") == url:
+    if url_of(known) == url:
         return
     if not url:
         known.url, known.enabled, known.disabled_reason = "", False, _NO_ADDRESS
@@ -190,7 +191,7 @@ def disable(endpoint: WebhookEndpoint, reason: str, *, now: datetime) -> None:
         raise_alarm(
             DISABLED,
             str(endpoint.pk),
-            text=f"The webhook {endpoint}{owner} to {origin(endpoint.url or '')} is switched off: {reason}",
+            text=f"The webhook {endpoint}{owner} to {origin(url_of(endpoint))} is switched off: {reason}",
             remedy=f"Put its receiver right, then switch it on (PATCH /api/v1/webhooks/{endpoint.pk} "
             '{"enabled": true}): what waits is delivered then',
             now=now,
@@ -209,6 +210,14 @@ def format_of(url: str) -> str:
     return WebhookFormat.STANDARD
 
 
+def url_of(endpoint: WebhookEndpoint) -> str:
+    """Its address; "" where it has none, and where no key decrypts it."""
+    try:
+        return str(endpoint.url or "")
+    except UnreadableSecretError:
+        return ""
+
+
 def recipients(url: str) -> list[str]:
     """The addresses of a `mailto:` of one or more."""
     return [one.strip() for one in url.removeprefix(MAILTO).split(",") if one.strip()]
@@ -221,6 +230,10 @@ def zone_of(endpoint: WebhookEndpoint) -> ZoneInfo:
 def locked(endpoint: WebhookEndpoint) -> WebhookEndpoint:
     """Its row, locked until the transaction ends. Raises WebhookEndpoint.DoesNotExist."""
     return WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
+
+
+def _known(endpoint: WebhookEndpoint, name: str) -> Any:
+    return url_of(endpoint) if name == "url" else getattr(endpoint, name)
 
 
 def _insert(endpoint: WebhookEndpoint, url: str, now: datetime) -> None:

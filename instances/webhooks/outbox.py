@@ -95,7 +95,7 @@ def _own(named: Sequence[Instance], now: datetime) -> dict[UUID, WebhookEndpoint
     if not named:
         return {}
     rows = list(WebhookEndpoint.objects.filter(instance__in=named))
-    known = {one.instance_id: one.url for one in rows}
+    known = {one.instance_id: endpoints.url_of(one) for one in rows}
     changed = [instance for instance in named if known.get(instance.pk) != instance.webhook_url]
     for instance in changed:
         endpoints.follow_instance(instance, now=now)

@@ -15,6 +15,7 @@ from django.core.mail import EmailMessage, get_connection
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
+from instances.encryption import UnreadableSecretError
 from instances.failpoints import reach
 from instances.messages import news, rendering
 from instances.models import Delivery
@@ -66,7 +67,7 @@ def send(delivery_id: UUID, *, is_message: bool) -> Answer | None:
         if claimed is None:
             return None
         delivery, members = claimed
-        if not delivery.body:
+        if not deliveries.has_body(delivery):
             deliveries.keep_body(delivery, rendering.body_of(delivery, news.news_of(members, now=now), now=now))
     else:
         alone = deliveries.claim(delivery_id, now)
@@ -74,7 +75,7 @@ def send(delivery_id: UUID, *, is_message: bool) -> Answer | None:
             return None
         delivery = alone
     reach("webhook.before_call")
-    answer = _mail(delivery) if delivery.endpoint.format == WebhookFormat.MAIL else _post(delivery)
+    answer = _attempt(delivery)
     reach("webhook.after_call")
     deliveries.store(delivery, answer, at=now, now=timezone.now())
     log.info(
@@ -88,6 +89,13 @@ def send(delivery_id: UUID, *, is_message: bool) -> Answer | None:
         milliseconds=answer.milliseconds,
     )
     return answer
+
+
+def _attempt(delivery: Delivery) -> Answer:
+    try:
+        return _mail(delivery) if delivery.endpoint.format == WebhookFormat.MAIL else _post(delivery)
+    except UnreadableSecretError as error:
+        return Answer(error=f"its address, secret or body is lost: {error}")
 
 
 def _post(delivery: Delivery) -> Answer:

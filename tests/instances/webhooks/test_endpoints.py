@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection
 from django.utils import timezone
 
 from instances.models import Event, WebhookEndpoint
@@ -13,6 +14,7 @@ from instances.operations import change_settings
 from instances.webhooks import endpoints
 from instances.webhooks.signing import new_secret
 from tests.factories import NOW, PERSON, make_instance
+from tests.instances.api.calls import Caller
 from tests.instances.webhooks.conftest import Lane, happen, make_endpoint
 from tests.instances.webhooks.receiver import Receiver, verified
 
@@ -116,3 +118,42 @@ def test_where_the_settings_have_a_secret_it_signs_an_instance_s_own_address(
     lane.run()
 
     verified(receiver.got[0], settings.WEBHOOK_SECRETS[0])
+
+
+def lose_address(endpoint: WebhookEndpoint) -> None:
+    """As where the key it was encrypted with is not there any more."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE instances_webhookendpoint SET url = 'no token' WHERE id = %s", [endpoint.pk.hex])
+
+
+def test_an_address_that_no_key_decrypts_says_so_and_holds_back_no_other(lane: Lane, receiver: Receiver) -> None:
+    lost, well = make_endpoint(f"{receiver.url}/lost"), make_endpoint(f"{receiver.url}/well")
+    happen(make_instance(status=""))
+    lose_address(lost)
+
+    lane.run()
+
+    assert [one.path for one in receiver.got] == ["/hooks/well"]
+    assert "FIELD_ENCRYPTION_KEYS" in WebhookEndpoint.objects.get(pk=lost.pk).last_error
+    shown = {one["id"]: one["url"] for one in Caller("admin").get("/webhooks").json()["results"]}
+    assert (shown[str(lost.pk)], shown[str(well.pk)]) == ("", f"{receiver.url}/well")
+    changed = Caller("admin", name="again").patch(f"/webhooks/{lost.pk}", {"url": f"{receiver.url}/found"})
+    assert changed.status_code == 200
+    lane.run()
+    assert [one.path for one in receiver.got] == ["/hooks/well", "/hooks/found"]
+
+
+def test_a_lost_address_of_the_settings_or_of_an_instance_is_taken_from_there_again(
+    lane: Lane, receiver: Receiver, settings: Any
+) -> None:
+    settings.WEBHOOK_URL, settings.WEBHOOK_SECRETS = f"{receiver.url}/default", [new_secret()]
+    instance = make_instance(status="", webhook_url=f"{receiver.url}/own")
+    happen(instance)
+    lane.run()
+    for endpoint in WebhookEndpoint.objects.all():
+        lose_address(endpoint)
+
+    happen(instance)
+    lane.run()
+
+    assert sorted(one.path for one in receiver.got) == ["/hooks/default", "/hooks/default", "/hooks/own", "/hooks/own"]
