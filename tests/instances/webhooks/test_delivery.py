@@ -8,7 +8,7 @@ import time_machine
 from django.db import transaction
 from django.utils import timezone
 
-from instances.events import record
+from instances.events import event_of, record
 from instances.models import Alarm, Delivery, Event, WebhookEndpoint
 from instances.webhooks import deliveries, endpoints, outbox
 from instances.webhooks.post import Answer
@@ -77,6 +77,17 @@ def test_nothing_is_told_of_a_change_that_is_taken_back(lane: Lane, receiver: Re
 
     lane.run()
     assert receiver.got == []
+
+
+def test_events_that_are_stored_in_bulk_are_told_like_others(lane: Lane, receiver: Receiver) -> None:
+    make_endpoint(receiver.url, types=["instance.discovered"])
+    instance = make_instance(status="")
+    told = [event_of(type_, at=NOW, actor=PERSON, instance=instance) for type_ in ("instance.discovered", "instance.noted")]
+    Event.objects.bulk_create(told)
+
+    lane.run()
+
+    assert receiver.types == ["instance.discovered"]
 
 
 def test_an_event_is_told_once_whoever_looks_at_the_outbox(lane: Lane, receiver: Receiver) -> None:
