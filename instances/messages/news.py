@@ -55,6 +55,9 @@ _ALARM_WORDS = {
     "default_region": "DEFAULT_REGION does not exist",
     "auto_stop_not_evaluated": "auto-stop judges nothing",
     "webhook_disabled": "a webhook is switched off",
+    "beat_dead": "the beat process is dead",
+    "set_aside": "something cannot be done and is set aside",
+    "unreadable_message": "something else writes into our Redis",
 }
 _ALARMS = ("alarm.opened", "alarm.repeated", "alarm.escalated")
 
