@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db.models import Q
 from django.urls import reverse
@@ -13,6 +14,8 @@ from instances.messages.message import Link, News
 from instances.models import Alarm, Delivery, Event, Instance
 from instances.webhooks.kinds import Severity, alarm_kind_of
 from instances.words import clock
+
+log = structlog.get_logger("instances.messages")
 
 _WORDS = {
     "instance.created": "created",
@@ -81,8 +84,14 @@ def news_of(deliveries: Sequence[Delivery], *, now: datetime) -> list[News]:
     told = []
     for event in events:
         box = boxes.get(event.instance_id) if event.instance_id else None
-        alarm = alarms.get(_alarm_key(event)) if event.type in _ALARMS else None
-        told.append(_news(event, box, alarm, severities[event.pk], now))
+        try:
+            alarm = alarms.get(_alarm_key(event)) if event.type in _ALARMS else None
+            told.append(_news(event, box, alarm, severities[event.pk], now))
+        except (TypeError, ValueError, AttributeError, LookupError):
+            # Nobody reads a message that is never sent: the others in it must not wait for the one that is odd.
+            log.exception("message.event_unreadable", event_id=event.pk)
+            why = f"event {event.pk} cannot be read: see the log"
+            told.append(News(what=event.type, severity=severities[event.pk], at=event.at, why=why))
     return told
 
 

@@ -65,10 +65,14 @@ def claim_message(delivery_id: UUID, now: datetime) -> tuple[Delivery, list[Deli
         leader = claim(delivery_id, now)
         if leader is None:
             return None
-        if has_body(leader) or leader.type in (TEST, DIGEST):
+        if has_body(leader) or leader.attempts or leader.type in (TEST, DIGEST):
             return leader, [leader]
         others = Delivery.objects.filter(
-            endpoint_id=endpoint_id, state=DeliveryState.PENDING, lease_until=None, next_attempt_at__lte=now + GROUPING
+            endpoint_id=endpoint_id,
+            state=DeliveryState.PENDING,
+            attempts=0,
+            lease_until=None,
+            next_attempt_at__lte=now + GROUPING,
         )
         members = [one for one in others.exclude(type__in=(TEST, DIGEST)).exclude(pk=leader.pk) if not has_body(one)]
         Delivery.objects.filter(pk__in=[one.pk for one in members]).update(
@@ -175,6 +179,8 @@ def _store_endpoint(endpoint: WebhookEndpoint, answer: Answer, *, at: datetime, 
     if answer.accepted:
         if endpoint.failing_since is not None:
             _note_well(endpoint, now)
+        return
+    if answer.ours:
         return
     endpoint.failing_since = endpoint.failing_since or now
     endpoint.last_error = answer.error[:500]

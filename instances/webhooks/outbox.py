@@ -4,15 +4,19 @@ An event is its own outbox: `told` is false in the row that the change's own tra
 the lease; where two overlap, the unique constraint keeps each telling single.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import structlog
 from django.db import transaction
 
+from instances import set_aside
+from instances.alarms import clear_alarm
 from instances.failpoints import reach
-from instances.models import Delivery, Event, Instance, ProviderAccount, WebhookEndpoint
+from instances.models import Alarm, Delivery, Event, Instance, ProviderAccount, WebhookEndpoint
 from instances.models.webhook import WebhookSource
 from instances.periodic import claim, finish
 from instances.webhooks import endpoints
@@ -28,9 +32,13 @@ from instances.webhooks.kinds import (
 from instances.webhooks.payloads import event_body
 from instances.webhooks.timing import GROUPING, not_before
 
+log = structlog.get_logger("instances.webhooks")
+
 BATCH = 200
 LEASE = timedelta(seconds=30)
 _EVERY = timedelta(0)
+_UNTOLD = "events:telling"
+_QUIET = timedelta(hours=1)
 REVIVING_RULE = "reclaim"
 
 
@@ -56,6 +64,7 @@ def fan_out(now: datetime) -> int:
         events = list(Event.objects.filter(told=False).select_related("job").order_by("id")[:BATCH])
         reach("webhook.before_fan_out")
         _write(events, now)
+        _end_alarm(now)
         done = True
     finally:
         finish(held, now=now, ok=done)
@@ -70,10 +79,29 @@ def _write(events: Sequence[Event], now: datetime) -> None:
         deliveries: list[Delivery] = []
         for event in events:
             instance = instances.get(event.instance_id) if event.instance_id else None
-            deliveries += _for_programs(event, instance, receivers, account, now)
-            deliveries += _for_people(event, instance, receivers, now)
+            with _kept_from_the_others(event, now):
+                deliveries += _for_programs(event, instance, receivers, account, now)
+                deliveries += _for_people(event, instance, receivers, now)
         Delivery.objects.bulk_create(deliveries, batch_size=BATCH, ignore_conflicts=True)
         Event.objects.filter(pk__in=[event.pk for event in events]).update(told=True)
+
+
+@contextmanager
+def _kept_from_the_others(event: Event, now: datetime) -> Iterator[None]:
+    """An event that cannot be told is skipped, with one alarm for all such: it must not keep back what follows it."""
+    try:
+        yield
+    except set_aside.AWAY:
+        raise
+    except Exception as error:
+        log.exception("webhook.event_not_told", event_id=event.pk)
+        set_aside.tell(_UNTOLD, f"the telling of event {event.pk} ({event.type})", error, instance=None, now=now)
+
+
+def _end_alarm(now: datetime) -> None:
+    quiet = Alarm.objects.filter(kind=set_aside.KIND, subject=_UNTOLD, cleared_at=None, last_seen_at__lt=now - _QUIET)
+    if quiet.exists():
+        clear_alarm(set_aside.KIND, _UNTOLD, now=now)
 
 
 def _instances(events: Sequence[Event]) -> dict[UUID, Instance]:

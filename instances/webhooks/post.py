@@ -28,12 +28,16 @@ _UNWELL = (408, 425, 429)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came of one attempt: a status, or `error` alone where none came. `retry_after` is what the receiver asked for."""
+    """What came of one attempt: a status, or `error` alone where none came. `retry_after` is what the receiver asked for.
+
+    `ours`: nothing was sent, for a reason that says nothing of the receiver.
+    """
 
     status: int | None = None
     error: str = ""
     retry_after: timedelta | None = None
     milliseconds: int = 0
+    ours: bool = False
 
     @property
     def accepted(self) -> bool:
@@ -46,7 +50,7 @@ class Answer:
     @property
     def unwell(self) -> bool:
         """Whether it speaks of the receiver as a whole rather than of this one delivery."""
-        return self.status is None or self.status >= 500 or self.status in _UNWELL
+        return not self.ours and (self.status is None or self.status >= 500 or self.status in _UNWELL)
 
 
 def post(place: Destination, body: bytes, headers: Mapping[str, str], *, now: datetime, seconds: float = SECONDS) -> Answer:

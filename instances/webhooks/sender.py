@@ -3,6 +3,7 @@
 import json
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,6 +16,7 @@ from django.core.mail import EmailMessage, get_connection
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
+from instances import set_aside
 from instances.encryption import UnreadableSecretError
 from instances.failpoints import reach
 from instances.messages import news, rendering
@@ -67,15 +69,14 @@ def send(delivery_id: UUID, *, is_message: bool) -> Answer | None:
         if claimed is None:
             return None
         delivery, members = claimed
-        if not deliveries.has_body(delivery):
-            deliveries.keep_body(delivery, rendering.body_of(delivery, news.news_of(members, now=now), now=now))
+        unwritten = _compose(delivery, members, now)
     else:
         alone = deliveries.claim(delivery_id, now)
         if alone is None:
             return None
-        delivery = alone
+        delivery, unwritten = alone, None
     reach("webhook.before_call")
-    answer = _attempt(delivery)
+    answer = unwritten or _attempt(delivery)
     reach("webhook.after_call")
     deliveries.store(delivery, answer, at=now, now=timezone.now())
     log.info(
@@ -89,6 +90,20 @@ def send(delivery_id: UUID, *, is_message: bool) -> Answer | None:
         milliseconds=answer.milliseconds,
     )
     return answer
+
+
+def _compose(delivery: Delivery, members: Sequence[Delivery], now: datetime) -> Answer | None:
+    """Write its words, once. What cannot be written counts as an attempt, so that it is given up like any other."""
+    if deliveries.has_body(delivery):
+        return None
+    try:
+        deliveries.keep_body(delivery, rendering.body_of(delivery, news.news_of(members, now=now), now=now))
+    except set_aside.AWAY:
+        raise
+    except Exception as error:
+        log.exception("webhook.not_composed", delivery_id=str(delivery.pk))
+        return Answer(error=f"its words cannot be written: {type(error).__name__}: {error}"[:300], ours=True)
+    return None
 
 
 def _attempt(delivery: Delivery) -> Answer:
