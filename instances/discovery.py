@@ -33,6 +33,26 @@ def discover(readings: Sequence[Reading], *, began_at: datetime, now: datetime) 
     Event.objects.bulk_create([_told(one, now) for one in machines if one.observed is not Observed.ABSENT])
 
 
+def hand_over(novita_id: str, instance: Instance) -> bool:
+    """Make way for the attempt of `instance` that turns out to have made this machine: its discovery was mistaken.
+
+    So it is where a list told of it without its name. Its events become those of the instance. False, and nothing done,
+    where somebody has adopted it meanwhile.
+    """
+    machine = Machine.objects.select_related("instance").filter(novita_id=novita_id).first()
+    if machine is None:
+        return True
+    mistaken = machine.instance
+    if mistaken.managed or mistaken.jobs.exists() or mistaken.pk == instance.pk:
+        return False
+    Event.objects.filter(instance=mistaken).update(instance=instance)
+    Instance.objects.filter(pk=mistaken.pk).update(machine=None)
+    machine.intervals.all().delete()
+    machine.delete()
+    mistaken.delete()
+    return True
+
+
 def _machine(reading: Reading, began_at: datetime, now: datetime) -> Machine:
     """The rows of one, linked and not stored."""
     said = reading.columns

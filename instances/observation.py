@@ -16,6 +16,7 @@ from django.db.models import Q
 from instances import health_checks, meter
 from instances.alarms import clear_alarm, raise_alarm
 from instances.consequences import Consequence, Meaning, Seen, consequence_of
+from instances.discovery import hand_over
 from instances.events import OUTSIDE, SYSTEM, record
 from instances.lifecycle import WISH_VERBS, JobState, Observed, Verb, Wanted, observed_of, shows
 from instances.models import Instance, Job, Machine, ProviderAccount
@@ -195,15 +196,15 @@ def calls_that_move(instance_ids: Collection[UUID]) -> dict[UUID, datetime]:
 
 
 def resolve_attempt(machine: Machine, novita_id: str, *, now: datetime, how: str) -> bool:
-    """A create attempt turned out to have made this machine: store its id. False where that was known already.
+    """A create attempt turned out to have made this machine: store its id. False where it has an id, or somebody adopted it.
 
     It becomes its instance's machine unless another one lives: then it is surplus, named and alarmed, and touched by
     nothing here.
     """
-    if machine.novita_id is not None:
+    instance = _locked_instance(machine)
+    if machine.novita_id is not None or not hand_over(novita_id, instance):
         return False
     machine.novita_id = novita_id
-    instance = _locked_instance(machine)
     current = instance.machine
     surplus = (
         current is not None and current.pk != machine.pk and current.absent_at is None and current.novita_id is not None

@@ -15,7 +15,8 @@ from instances.lifecycle import OPEN_STATES, JobState, Verb
 from instances.models import Job
 from instances.periodic import our_leases, process_name
 
-# A lease outlives both time-outs of its call by ten seconds, and a write held up for five is not sent any more.
+# A lease outlives both time-outs of its call by ten seconds, and a write held up for five is not sent any more: neither by
+# the client, nor by a worker that hung between its intent and the call.
 _SPARE = timedelta(seconds=5)
 _FIRST = Case(When(verb__in=[Verb.STOP, Verb.DELETE], then=Value(0)), default=Value(1))
 
@@ -56,6 +57,14 @@ def claim(job_id: UUID, now: datetime) -> Job | None:
 def lease() -> dict[str, Any]:
     """A whole lease from now on: what a call gets, so that nobody takes the job over while it may still be under way."""
     return {"lease_until": timezone.now() + settings.JOB_LEASE}
+
+
+def may_call(job: Job) -> bool:
+    """Whether the call may still begin: begun later it could outlive its lease, and others judge it once that lapses.
+
+    Nothing is stored where it may not: what came of it is found out as of a worker that died in its call.
+    """
+    return job.lease_until is not None and timezone.now() <= job.lease_until - settings.JOB_LEASE + _SPARE
 
 
 def give_back(now: datetime) -> int:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from instances.events import SYSTEM, record
 from instances.executor import outcomes
-from instances.executor.claims import lease, store
+from instances.executor.claims import lease, may_call, store
 from instances.failpoints import reach
 from instances.lifecycle import JobState, Verb
 from instances.models import Instance, Job
@@ -28,6 +28,8 @@ def call_command(job: Job, instance: Instance, client: Novita) -> bool:
         return False
     reach(f"{job.verb}.after_intent")
     reach(f"{job.verb}.before_call")
+    if not may_call(job):
+        return False
     try:
         provider_job_id = _CALLS[Verb(job.verb)](client, novita_id, job.arguments)
     except NovitaError as error:

@@ -10,7 +10,7 @@ from instances import balance, catalogue, placement
 from instances.correlation import ENVIRONMENT_NAME, correlation_id_in, new_correlation_id, provider_name
 from instances.events import SYSTEM, record
 from instances.executor import outcomes
-from instances.executor.claims import lease, store
+from instances.executor.claims import lease, may_call, store
 from instances.executor.steps import LOOK_EVERY, Act, Step, capacity_gap
 from instances.executor.templates import fill_in
 from instances.failpoints import reach
@@ -54,6 +54,8 @@ def call_create(job: Job, instance: Instance, client: Novita) -> None:
     if machine is None:
         return
     reach("create.before_call")
+    if not may_call(job):
+        return
     try:
         novita_id = client.create_instance(_identified(request, machine.correlation_id or ""))
     except NovitaError as error:
@@ -86,6 +88,8 @@ def look(job: Job, instance: Instance, client: Novita) -> None:
                 account = locked_account()
                 machine = Machine.objects.get(pk=machine.pk)
                 resolve_attempt(machine, remote.id, now=now, how="found at Novita by its correlation id")
+                if machine.novita_id is None:
+                    break  # somebody adopted it: it is theirs
                 observe(machine, reading_of(remote), began_at=found.began_at, now=now, account=account)
             outcomes.accepted(job, now=now)
             return

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from instances.discovery import discover
 from instances.lifecycle import Observed
 from instances.models import Alarm, Instance, Machine
 from instances.novita.types import RemoteInstance
@@ -15,8 +16,8 @@ from instances.observation import (
     observe_not_found,
     resolve_attempt,
 )
-from instances.operations import request_delete, request_start, request_stop
-from instances.readings import reading_of
+from instances.operations import adopt, request_delete, request_start, request_stop
+from instances.readings import Reading, reading_of
 from tests.factories import NOW, PERSON, make_account, make_instance, make_job, make_machine
 from tests.instances.reads import lose, machine_of, show
 
@@ -239,6 +240,37 @@ def test_an_attempt_found_beside_a_living_machine_is_surplus_named_and_left_alon
     assert machine_of(instance) == current
     assert alarms("surplus_machine") == ["second-one"]
     assert not instance.jobs.exists()
+
+
+def discovered(novita_id: str) -> Instance:
+    reading = Reading(novita_id=novita_id, columns={"provider_name": "", "status": "pulling"})
+    discover([reading], began_at=NOW, now=NOW)
+    return Instance.objects.get(machines__novita_id=novita_id)
+
+
+def test_a_machine_that_a_list_told_of_without_its_name_goes_to_the_attempt_that_made_it() -> None:
+    instance = make_instance(status="")
+    attempt = Machine.objects.create(instance=instance, correlation_id="abcdefghijklmnop", created_at=NOW, called_at=NOW)
+    mistaken = discovered("one-of-ours")
+
+    assert resolve_attempt(attempt, "one-of-ours", now=NOW + SECOND, how="found in a list")
+
+    instance.refresh_from_db()
+    assert (machine_of(instance), attempt.novita_id) == (attempt, "one-of-ours")
+    assert not Instance.objects.filter(pk=mistaken.pk).exists()
+    assert events(instance, "instance.discovered") == events(instance, "instance.created") == 1
+
+
+def test_one_that_somebody_adopted_meanwhile_stays_theirs() -> None:
+    instance = make_instance(status="")
+    attempt = Machine.objects.create(instance=instance, correlation_id="abcdefghijklmnop", created_at=NOW, called_at=NOW)
+    theirs = discovered("adopted-one")
+    adopt(theirs.pk, name="theirs", settings={}, actor=PERSON, reason="", now=NOW)
+
+    assert not resolve_attempt(attempt, "adopted-one", now=NOW + SECOND, how="found in a list")
+
+    assert (attempt.novita_id, instance.machine) == (None, None)
+    assert Instance.objects.get(machines__novita_id="adopted-one") == theirs
 
 
 def test_the_alarm_of_a_surplus_machine_ends_once_it_is_proven_gone() -> None:
