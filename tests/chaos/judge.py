@@ -22,7 +22,7 @@ def broken_at_novita(state: dict[str, Any], record: Record) -> list[str]:
     """Two machines of one wish alive at once, or a machine that woke after a person's stop was done."""
     by_name: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in state["instances"]:
-        by_name[row["name"].rpartition("--")[0]].append(row)
+        by_name[base_name(row["name"])].append(row)
     found = []
     for name, rows in by_name.items():
         lives = sorted((row["created_at"], _ended_at(row)) for row in rows)
@@ -30,6 +30,11 @@ def broken_at_novita(state: dict[str, Any], record: Record) -> list[str]:
         wishes = record.wishes.get(name, [])
         found += [problem for row in rows for problem in _woken(name, row["timeline"], wishes)]
     return found
+
+
+def base_name(name: str) -> str:
+    """The name of the instance, of the one its machine has at Novita; of a foreign machine its own."""
+    return name.rpartition("--")[0] or name
 
 
 def _ended_at(row: dict[str, Any]) -> float:
@@ -42,10 +47,10 @@ def _ended_at(row: dict[str, Any]) -> float:
 def _woken(name: str, timeline: list[dict[str, Any]], wishes: list[Wish]) -> list[str]:
     """After the stop took effect, nothing may wake it before somebody asks for more."""
     found = []
-    for wish, later in zip(wishes, [*wishes[1:], None], strict=True):
+    for number, wish in enumerate(wishes):
         if wish.verb != "stop":
             continue
-        until = later.asked_at if later else float("inf")
+        until = wishes[number + 1].asked_at if number + 1 < len(wishes) else float("inf")
         asleep = False
         for moment in timeline:
             if not wish.at <= moment["at"] < until:
