@@ -13,10 +13,10 @@ APART := ENVIRONMENT=test DATA_DIR=var/check
 TEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check chaos bench lock clean format screenshot
+.PHONY: help run test check chaos machine bench lock clean format screenshot
 
 help:
-	@echo "make run | test | check | chaos | bench | format | lock | clean"
+	@echo "make run | test | check | chaos | machine | bench | format | lock | clean"
 
 run: $(RUNTIME)
 	@exec $(BIN)/python manage.py up --end-with-parent
@@ -49,6 +49,10 @@ check: $(DEVELOPMENT)
 # Minutes of killing; `make test` holds the short form.
 chaos: $(DEVELOPMENT)
 	@$(BIN)/python -m tests.chaos --into docs/chaos.md
+
+# Ten thousand steps of what people, rules, Novita and power cuts may do, in any order; `make test` holds two thousand.
+machine: $(DEVELOPMENT)
+	@MACHINE_STEPS=$${MACHINE_STEPS:-10000} $(BIN)/python -m pytest -p tests.environment tests/machine $(TEST_FLAGS)
 
 bench: $(DEVELOPMENT)
 	@$(BIN)/python -m benchmarks
