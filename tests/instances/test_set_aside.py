@@ -92,7 +92,7 @@ def test_a_job_that_fails_here_is_tried_ever_more_slowly(in_thread: Drive, monke
 
     monkeypatch.setattr(outcomes, "set_job_aside", noted)
 
-    in_thread.let_pass(4 * 3600, step=30)
+    in_thread.let_pass(90 * 60, step=30)
 
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(tried)]
     assert 55 < gaps[0] < 130
