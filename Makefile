@@ -13,10 +13,10 @@ APART := ENVIRONMENT=test DATA_DIR=var/check
 TEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check chaos machine bench lock clean format screenshot
+.PHONY: help run test check chaos machine bench mutate lock clean format screenshot
 
 help:
-	@echo "make run | test | check | chaos | machine | bench | format | lock | clean"
+	@echo "make run | test | check | chaos | machine | bench | mutate | format | lock | clean"
 
 run: $(RUNTIME)
 	@exec $(BIN)/python manage.py up --end-with-parent
@@ -56,6 +56,10 @@ machine: $(DEVELOPMENT)
 
 bench: $(DEVELOPMENT)
 	@$(BIN)/python -m benchmarks
+
+# Each small change to the decisions of auto-stop must make a test fail; prints the share that does.
+mutate: $(DEVELOPMENT)
+	@$(BIN)/python -m scripts.mutate
 
 format: $(DEVELOPMENT)
 	$(BIN)/ruff format .

@@ -1,6 +1,6 @@
-"""Auto-stop over HTTP: the default policy, what the last pass decided, what was done, and a pass on demand."""
+"""Auto-stop over HTTP: what the last pass decided, what was done and saved, and a pass on demand."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Q
@@ -14,18 +14,36 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from autostop import shapes
-from autostop.facts import Policy, default_policy, standing_at
+from autostop.api_keeping import HeartbeatOf, Keep
+from autostop.api_policies import PolicyDetail, PolicyList
+from autostop.decide_facts import Code
 from autostop.models import Evaluation, PassRun, RecordedDecision
-from autostop.passes import FEWEST_ACTS, SHARE_OF_RUNNING, WORK, PassRunning, run_now
+from autostop.passes import WORK, PassRunning, run_now
+from autostop.safety import standing_at
+from autostop.stats import FORMULA, LONGEST_SAVING, savings
 from instances.api.fields import Flag, Strict
 from instances.api.pagination import NewestFirst
 from instances.api.problems import Problem
-from instances.api.times import duration_text, rfc3339
+from instances.api.times import rfc3339
 from instances.api.viewsets import actor_of
 from instances.models import Instance, PeriodicWork
 from instances.models.instance import AutoStopMode
 
 _READ = {"get": "read"}
+_DAYS = 30
+_MOST_DAYS = 365
+
+
+_HELD_BY = {
+    "use": (Code.THRESHOLD_NOT_REACHED,),
+    "gpu": (Code.GPU_ACTIVE,),
+    "cpu": (Code.CPU_ACTIVE,),
+    "heartbeat": (Code.HEARTBEAT_ACTIVE,),
+    "job": (Code.JOB_OPEN,),
+    "no_data": (Code.NO_DATA,),
+    "kept": (Code.KEPT,),
+    "protected": (Code.PROTECTED,),
+}
 
 
 class PassRunSerializer(serializers.ModelSerializer[PassRun]):
@@ -44,6 +62,8 @@ class PassRunSerializer(serializers.ModelSerializer[PassRun]):
             "running",
             "evaluated",
             "metrics_read",
+            "warned",
+            "started",
             "stopped",
             "would_stop",
             "waiting",
@@ -69,20 +89,24 @@ class DecisionSerializer(serializers.ModelSerializer[RecordedDecision]):
             "code",
             "hold",
             "reason",
+            "nearest_miss",
             "evidence",
+            "policy",
+            "version",
+            "price_usd_per_hour",
             "job_id",
             "pass_run_id",
         ]
 
 
 class Stats(APIView):
-    """What auto-stop is doing: modes, the last pass, the newest decision of each instance by code, stops so far."""
+    """What auto-stop does: modes, the last pass, how many are held by what, stops so far, and what they saved."""
 
     scopes = _READ
 
     @extend_schema(operation_id="auto_stop_stats", responses=shapes.StatsShape)
     def get(self, request: Request) -> Response:
-        now = timezone.now()
+        now, days = timezone.now(), _days(request)
         standing = standing_at(now)
         work = PeriodicWork.objects.filter(name=WORK).first()
         last = PassRun.objects.first()
@@ -95,22 +119,13 @@ class Stats(APIView):
                 "last_pass": PassRunSerializer(last).data if last else None,
                 "instances_by_mode": _counted(managed, "auto_stop_mode", [str(mode) for mode in AutoStopMode]),
                 "decisions_by_code": _counted(Evaluation.objects.filter(instance__in=managed), "code", []),
+                "held_by_signal": _held_by_signal(managed),
                 "stops": RecordedDecision.objects.filter(acted=True).aggregate(
                     total=Count("id"), last_24h=Count("id", filter=Q(decided_at__gte=now - timedelta(hours=24)))
                 ),
+                "not_spent": _saved_json(now, days),
             }
         )
-
-
-class Policies(APIView):
-    """The rules in force. There is one: made from the environment, an instance's own settings going before it."""
-
-    scopes = _READ
-
-    @extend_schema(operation_id="auto_stop_policies", responses=shapes.PoliciesShape)
-    def get(self, request: Request) -> Response:
-        results = [policy_json(default_policy())]
-        return Response({"count": len(results), "next": None, "previous": None, "results": results})
 
 
 @extend_schema_view(get=extend_schema(operation_id="auto_stop_decisions"))
@@ -150,20 +165,30 @@ class Check(APIView):
         return Response(result.as_json())
 
 
-def policy_json(policy: Policy) -> dict[str, Any]:
+def _saved_json(now: datetime, days: int) -> dict[str, Any]:
+    saved = savings(now, since=now - timedelta(days=days))
     return {
-        "name": "default",
-        "source": "environment",
-        "mode": str(AutoStopMode.ENFORCE),
-        "threshold": duration_text(policy.threshold),
-        "gpu_percent": policy.gpu_percent,
-        "cpu_cores": policy.cpu_cores,
-        "startup_timeout": duration_text(policy.startup_timeout),
-        "pull_timeout": duration_text(policy.pull_timeout),
-        "interval": duration_text(policy.interval),
-        "fewest_acts_per_pass": FEWEST_ACTS,
-        "share_of_running_per_pass": SHARE_OF_RUNNING,
+        "days": days,
+        "stops": saved.stops,
+        "stops_counted": saved.counted,
+        "hours": f"{saved.length / timedelta(hours=1):.2f}",
+        "usd": f"{saved.usd:.2f}",
+        "formula": FORMULA,
+        "most_hours_per_stop": int(LONGEST_SAVING / timedelta(hours=1)),
     }
+
+
+def _days(request: Request) -> int:
+    text = request.query_params.get("days", str(_DAYS))
+    if not (text.isascii() and text.isdigit() and len(text) < 4) or not 1 <= int(text) <= _MOST_DAYS:
+        raise serializers.ValidationError({"days": [f"write a whole number from 1 to {_MOST_DAYS}"]}, "invalid")
+    return int(text)
+
+
+def _held_by_signal(managed: Any) -> dict[str, int]:
+    """Which signal holds how many of the instances that are paid for."""
+    codes = _counted(Evaluation.objects.filter(instance__in=managed), "code", [])
+    return {name: sum(codes.get(code, 0) for code in held) for name, held in _HELD_BY.items()}
 
 
 def _counted(rows: Any, column: str, words: list[str]) -> dict[str, int]:
@@ -173,7 +198,10 @@ def _counted(rows: Any, column: str, words: list[str]) -> dict[str, int]:
 
 urlpatterns = [
     path("auto-stop/stats", Stats.as_view(), name="auto-stop-stats"),
-    path("auto-stop/policies", Policies.as_view(), name="auto-stop-policies"),
+    path("auto-stop/policies", PolicyList.as_view(), name="auto-stop-policies"),
+    path("auto-stop/policies/<str:name>", PolicyDetail.as_view(), name="auto-stop-policy"),
     path("auto-stop/decisions", Decisions.as_view(), name="auto-stop-decisions"),
     path("auto-stop/check", Check.as_view(), name="auto-stop-check"),
+    path("instances/<str:ref>/keep", Keep.as_view(), name="instance-keep"),
+    path("instances/<str:ref>/heartbeat", HeartbeatOf.as_view(), name="instance-heartbeat"),
 ]

@@ -1,4 +1,4 @@
-"""A pass: every managed instance is decided on, candidates by their metrics, and what is due is stopped at a pace.
+"""A pass: every managed instance is decided on, candidates by metrics read just then, and what is due is done at a pace.
 
 The same function serves the timetable, the API and the command.
 """
@@ -12,28 +12,36 @@ from uuid import UUID
 
 from django.conf import settings
 
-from autostop.acts import stop_if_still_due
-from autostop.decide import (
-    BILLED_RUNNING,
-    Action,
-    Code,
-    Decision,
-    Hold,
-    decide,
-    metrics_window,
-    paced,
+from autostop.acts import RULE, start_if_still_due, stop_if_still_due
+from autostop.decide import decide, paced, stale
+from autostop.decide_facts import Action, Code, Hold
+from autostop.decide_outcome import Decision
+from autostop.decide_start import start_reason
+from autostop.facts import (
+    Scene,
+    canaries_among,
+    considered,
+    evaluation_of,
+    facts_of,
+    is_billed,
+    policy_for,
+    samples_from,
+    start_facts_of,
+    watch_of,
 )
-from autostop.facts import Policy, Standing, considered, default_policy, facts_of, standing_at
-from autostop.judgement import Reading
-from autostop.models import PassRun
-from autostop.records import evaluation_of, store
+from autostop.models import PassRun, Policy
+from autostop.notices import warn
+from autostop.policies import read_policies
+from autostop.records import store
 from autostop.results import Item, Outcome, PassResult
-from autostop.signals import MetricsSource, Question, read_metrics
+from autostop.safety import stale_after, standing_at, tell_standing, with_metrics_seen
 from instances.events import SYSTEM, Actor
 from instances.models import Instance
 from instances.periodic import claim, finish
 from instances.provider import novita
 from instances.tally import Counter
+from instances.utilisation import rows
+from instances.utilisation.reads import Answer, MetricsSource, question_of, read
 
 WORK = "auto_stop"
 LEASE = timedelta(minutes=3)
@@ -53,39 +61,34 @@ class PassRunning(Exception):
     """Another pass is under way."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scene:
-    """What a pass works on: the rows as they were read, in order, and the rules that hold."""
+@dataclass(slots=True, kw_only=True)
+class _Pass:
+    """One pass as it goes on: the rows as they were read, what was decided of them, and what was done."""
 
-    now: datetime
-    policy: Policy
-    standing: Standing
+    began: float
+    scene: Scene
     instances: Sequence[Instance]
+    decisions: dict[UUID, Decision]
+    answers: dict[int, Answer]
+    jobs: dict[UUID, UUID | None]
+    started: set[UUID]
+    stale_for: timedelta | None = None
 
     @property
     def running(self) -> int:
-        return sum(1 for instance in self.instances if instance.observed in BILLED_RUNNING)
+        return sum(1 for instance in self.instances if is_billed(instance))
 
     @property
-    def act_limit(self) -> int:
-        return act_limit(self.running)
+    def next_at(self) -> datetime:
+        return self.scene.now + self.scene.policies.interval
 
     @property
-    def next_pass_at(self) -> datetime:
-        return self.now + self.policy.interval
+    def elapsed(self) -> timedelta:
+        return timedelta(seconds=time.monotonic() - self.began)
 
-    def decide(self, instance: Instance, reading: Reading | None = None) -> Decision:
+    def decide(self, instance: Instance) -> None:
         open_verb = str(getattr(instance, "open_verb", "") or "")
-        return decide(
-            facts_of(
-                instance,
-                open_verb=open_verb,
-                policy=self.policy,
-                standing=self.standing,
-                now=self.now,
-                reading=reading,
-            )
-        )
+        self.decisions[instance.pk] = decide(facts_of(instance, self.scene, open_verb=open_verb))
 
 
 def act_limit(running: int) -> int:
@@ -109,34 +112,39 @@ def run_now(*, now: datetime, dry_run: bool, actor: Actor, trigger: str, source:
 
 
 def run_pass(*, now: datetime, dry_run: bool, actor: Actor, trigger: str, source: MetricsSource | None = None) -> PassResult:
-    """Decide on all, stop what is due within the pace, store and answer everything. A rehearsal changes no row."""
-    began = time.monotonic()
-    scene = _Scene(now=now, policy=default_policy(), standing=standing_at(now), instances=list(considered()))
-    decisions = {instance.pk: scene.decide(instance) for instance in scene.instances}
-    readings = _read(scene, decisions, source)
-    for instance in scene.instances:
-        if instance.pk in readings:
-            decisions[instance.pk] = scene.decide(instance, readings[instance.pk])
-        elif decisions[instance.pk].action is Action.READ_METRICS:
-            decisions[instance.pk] = _unread(decisions[instance.pk])
-    run = None if dry_run else _new_run(scene, actor, trigger)
-    jobs = _act(scene, decisions, readings, run)
-    items = tuple(_item(instance, decisions[instance.pk], jobs) for instance in scene.instances)
+    """Decide on all, do what is due within the pace, store and answer everything. A rehearsal changes no row.
+
+    Only the timetable warns before it stops for idleness: who asks for a pass means it now.
+    """
+    this = _look(now, warns_first=trigger == "schedule")
+    _read(this, source, keep=not dry_run)
+    _judge_again(this)
+    run = None if dry_run else _new_run(this, actor, trigger)
+    _act(this, run)
+    _start(this, dry_run)
+    items = tuple(_item(instance, this, dry_run) for instance in this.instances)
+    if run is not None:
+        read_ids = {one.pk for one in this.instances if one.machine_id in this.answers}
+        store(this.instances, items, read_ids, run=run, now=now)
+        for item in items:
+            if item.outcome is Outcome.WARNED:
+                warn(item.instance_id, item.decision, actor=RULE, now=now)
+        tell_standing(this.scene.standing, stale=this.stale_for, now=now)
+        Policy.objects.update(evaluated_at=now)
     result = PassResult(
         started_at=now,
-        duration=timedelta(seconds=time.monotonic() - began),
+        duration=this.elapsed,
         dry_run=dry_run,
         trigger=trigger,
-        standing=scene.standing,
-        act_limit=scene.act_limit,
-        running=scene.running,
-        metrics_read=len(readings),
+        standing=this.scene.standing,
+        act_limit=act_limit(this.running),
+        running=this.running,
+        metrics_read=len(this.answers),
         items=items,
-        next_pass_at=scene.next_pass_at,
+        next_pass_at=this.next_at,
         run_id=run.pk if run else None,
     )
     if run is not None:
-        store(scene.instances, items, set(readings), run=run, now=now)
         _finish_run(run, result)
         for item in items:
             DECISIONS.add(item.decision.action.value, item.outcome.value)
@@ -158,17 +166,61 @@ def _claimed_pass(
         finish(held, now=ended, ok=ok, detail=detail)
 
 
-def _read(scene: _Scene, decisions: Mapping[UUID, Decision], source: MetricsSource | None) -> dict[UUID, Reading]:
+def _look(now: datetime, *, warns_first: bool) -> _Pass:
+    """Read everything in a fixed number of queries, and decide on all of it."""
+    began = time.monotonic()
+    policies, standing, instances = read_policies(now), standing_at(now), list(considered())
+    scene = Scene(
+        now=now,
+        policies=policies,
+        standing=standing,
+        samples=rows.samples_since(samples_from(instances, policies, now)),
+        canaries=canaries_among(instances, policies),
+        warns_first=warns_first,
+    )
+    this = _Pass(began=began, scene=scene, instances=instances, decisions={}, answers={}, jobs={}, started=set())
+    for instance in instances:
+        this.decide(instance)
+    return this
+
+
+def _read(this: _Pass, source: MetricsSource | None, *, keep: bool) -> None:
     """The metrics of candidates, those who waited longest first, as many as this pass could stop twice over."""
-    candidates = [one for one in scene.instances if decisions[one.pk].action is Action.READ_METRICS]
-    candidates.sort(key=lambda one: _turn(one, decisions[one.pk], scene.now))
+    now = this.scene.now
+    candidates = [one for one in this.instances if this.decisions[one.pk].action is Action.READ_METRICS]
+    candidates.sort(key=lambda one: _turn(one, this.decisions[one.pk], now))
     questions = []
-    for instance in candidates[: max(_FEWEST_READS, 2 * scene.act_limit)]:
-        facts = facts_of(instance, open_verb="", policy=scene.policy, standing=scene.standing, now=scene.now)
-        start, end = metrics_window(facts)
-        novita_id = (instance.machine.novita_id if instance.machine else None) or ""
-        questions.append(Question(instance_id=instance.pk, novita_id=novita_id, start=start, end=end))
-    return read_metrics(questions, source or novita(), seconds=READ_SECONDS) if questions else {}
+    for instance in candidates[: max(_FEWEST_READS, 2 * act_limit(this.running))]:
+        watch = watch_of(instance)
+        if instance.machine is not None:
+            newest_at = watch.newest_at if watch else None
+            cpu_only = instance.gpu_num == 0
+            questions.append(question_of(instance.machine, newest_at=newest_at, cpu_only=cpu_only, now=now))
+    if not questions:
+        return
+    this.answers = read(questions, source or novita(), seconds=READ_SECONDS)
+    if keep:
+        rows.store(this.answers, now=now)
+    told = {
+        machine_id: rows.merged(this.scene.samples.get(machine_id, ()), answer.minutes)
+        for machine_id, answer in this.answers.items()
+    }
+    read_now = {machine_id: answer.error for machine_id, answer in this.answers.items()}
+    this.scene = replace(this.scene, samples={**this.scene.samples, **told}, read_now=read_now)
+
+
+def _judge_again(this: _Pass) -> None:
+    """Decide anew on what was read; and on all that is due, where by now too many metrics turn out to be missing."""
+    newest = {machine_id: samples[-1].newest_at for machine_id, samples in this.scene.samples.items() if samples}
+    standing = with_metrics_seen(this.scene.standing, this.instances, this.scene, newest)
+    changed = standing != this.scene.standing
+    this.scene = replace(this.scene, standing=standing)
+    for instance in this.instances:
+        decision = this.decisions[instance.pk]
+        if instance.machine_id in this.answers or (changed and decision.found_idle):
+            this.decide(instance)
+        elif decision.action is Action.READ_METRICS:
+            this.decisions[instance.pk] = _unread(decision)
 
 
 def _turn(instance: Instance, decision: Decision, now: datetime) -> datetime:
@@ -181,42 +233,61 @@ def _turn(instance: Instance, decision: Decision, now: datetime) -> datetime:
 
 
 def _unread(decision: Decision) -> Decision:
-    return replace(decision, reason=f"{decision.reason} in this pass: one pass reads a bounded number, its turn comes")
+    return replace(decision, reason=f"{decision.reason}; one pass reads a bounded number, its turn comes")
 
 
-def _act(
-    scene: _Scene, decisions: dict[UUID, Decision], readings: Mapping[UUID, Reading], run: PassRun | None
-) -> dict[UUID, UUID | None]:
-    """Stop what is due, longest idle first, up to the limit; the rest waits. Answers the jobs of what was stopped."""
-    jobs: dict[UUID, UUID | None] = {}
-    due = [one.pk for one in scene.instances if decisions[one.pk].action is Action.STOP]
-    due.sort(key=lambda pk: decisions[pk].idle_since or scene.now)
-    acts = 0
+def _act(this: _Pass, run: PassRun | None) -> None:
+    """Stop what is due, longest idle first, up to the limit; the rest waits. Old decisions are not acted on."""
+    due = [one.pk for one in this.instances if this.decisions[one.pk].action is Action.STOP]
+    due.sort(key=lambda pk: this.decisions[pk].idle_since or this.scene.now)
+    limit, acts = act_limit(this.running), 0
     for pk in due:
-        if acts >= scene.act_limit:
-            decisions[pk] = paced(decisions[pk], scene.act_limit, scene.next_pass_at)
+        decision, age = this.decisions[pk], this.elapsed
+        if acts >= limit:
+            this.decisions[pk] = paced(decision, limit, this.next_at)
+        elif age > max(stale_after(), timedelta(seconds=READ_SECONDS)):
+            this.decisions[pk], this.stale_for = stale(decision, age), age
         elif run is None:
             acts += 1
         else:
-            reading = readings.get(pk)
-            act = stop_if_still_due(pk, due=decisions[pk], reading=reading, policy=scene.policy, now=scene.now, run=run)
-            decisions[pk] = act.decision
+            act = stop_if_still_due(pk, due=decision, scene=this.scene, now=this.scene.now, run=run)
+            this.decisions[pk] = act.decision
             if act.done:
                 acts += 1
-                jobs[pk] = act.job_id
-    return jobs
+                this.jobs[pk] = act.job_id
 
 
-def _item(instance: Instance, decision: Decision, jobs: Mapping[UUID, UUID | None]) -> Item:
+def _start(this: _Pass, dry_run: bool) -> None:
+    """Start what its working hours start, at the same pace."""
+    limit = act_limit(this.running)
+    for instance in this.instances:
+        if len(this.started) >= limit:
+            return
+        open_verb = str(getattr(instance, "open_verb", "") or "")
+        if not start_reason(start_facts_of(instance, this.scene, open_verb=open_verb)):
+            continue
+        if dry_run or start_if_still_due(instance.pk, scene=this.scene, now=this.scene.now):
+            this.started.add(instance.pk)
+
+
+def _item(instance: Instance, this: _Pass, dry_run: bool) -> Item:
+    decision = this.decisions[instance.pk]
+    if instance.pk in this.jobs:
+        outcome = Outcome.STOPPED
+    elif instance.pk in this.started:
+        outcome = Outcome.WOULD_START if dry_run else Outcome.STARTED
+    else:
+        outcome = _outcome(decision)
     return Item(
         instance_id=instance.pk,
         name=str(instance),
         novita_id=(instance.machine.novita_id if instance.machine else None) or "",
         phase=instance.phase,
         mode=instance.auto_stop_mode,
+        policy=policy_for(instance, this.scene.policies).name,
         decision=decision,
-        outcome=Outcome.STOPPED if instance.pk in jobs else _outcome(decision),
-        job_id=jobs.get(instance.pk),
+        outcome=outcome,
+        job_id=this.jobs.get(instance.pk),
     )
 
 
@@ -225,29 +296,38 @@ def _outcome(decision: Decision) -> Outcome:
         return Outcome.WAITS
     if decision.action in (Action.STOP, Action.WOULD_STOP):
         return Outcome.WOULD_STOP
+    if decision.warn_of is not None:
+        return Outcome.WARNED
     return Outcome.NOT_JUDGED if decision.code in (Code.NO_DATA, Code.METRICS_NEEDED) else Outcome.KEPT
 
 
-def _new_run(scene: _Scene, actor: Actor, trigger: str) -> PassRun:
-    PassRun.objects.filter(started_at__lt=scene.now - _KEEP_PASSES).delete()
+def _new_run(this: _Pass, actor: Actor, trigger: str) -> PassRun:
+    now, standing = this.scene.now, this.scene.standing
+    PassRun.objects.filter(started_at__lt=now - _KEEP_PASSES).delete()
     return PassRun.objects.create(
-        started_at=scene.now,
+        started_at=now,
         trigger=trigger,
         actor_kind=actor.kind,
         actor_name=actor.name[:255],
-        hold=scene.standing.hold,
-        hold_reason=scene.standing.reason[:1000],
-        act_limit=scene.act_limit,
-        running=scene.running,
-        evaluated=len(scene.instances),
+        hold=standing.hold or standing.idle_hold,
+        hold_reason=(standing.reason or standing.idle_reason)[:1000],
+        act_limit=act_limit(this.running),
+        running=this.running,
+        evaluated=len(this.instances),
     )
 
 
 def _finish_run(run: PassRun, result: PassResult) -> None:
     run.duration = result.duration
     run.metrics_read = result.metrics_read
-    run.stopped = result.count(Outcome.STOPPED)
-    run.would_stop = result.count(Outcome.WOULD_STOP)
-    run.waiting = result.count(Outcome.WAITS)
-    run.not_judged = result.count(Outcome.NOT_JUDGED)
-    run.save(update_fields=["duration", "metrics_read", "stopped", "would_stop", "waiting", "not_judged"])
+    counted: Mapping[str, Outcome] = {
+        "warned": Outcome.WARNED,
+        "started": Outcome.STARTED,
+        "stopped": Outcome.STOPPED,
+        "would_stop": Outcome.WOULD_STOP,
+        "waiting": Outcome.WAITS,
+        "not_judged": Outcome.NOT_JUDGED,
+    }
+    for column, outcome in counted.items():
+        setattr(run, column, result.count(outcome))
+    run.save(update_fields=["duration", "metrics_read", *counted])

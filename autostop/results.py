@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from autostop.decide import Decision
+from autostop.decide_outcome import Decision
 from autostop.facts import Standing
 from instances.api.times import rfc3339
 
@@ -18,17 +18,21 @@ class Outcome(StrEnum):
     WOULD_STOP = "would_stop"
     WAITS = "waits"
     NOT_JUDGED = "not_judged"
+    WARNED = "warned"
+    STARTED = "started"
+    WOULD_START = "would_start"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One instance in a pass. WAITS: due, and left to a later pass."""
+    """One instance in a pass. WAITS: due, and left to a later pass. WARNED: told that it is going to be stopped."""
 
     instance_id: UUID
     name: str
     novita_id: str
     phase: str
     mode: str
+    policy: str
     decision: Decision
     outcome: Outcome
     job_id: UUID | None = None
@@ -41,15 +45,19 @@ class Item:
             "novita_id": self.novita_id,
             "phase": self.phase,
             "mode": self.mode,
+            "policy": self.policy,
             "outcome": str(self.outcome),
             "action": str(decision.action),
             "code": str(decision.code),
             "hold": str(decision.hold),
             "reason": decision.reason,
+            "nearest_miss": decision.nearest_miss,
             "evidence": dict(decision.evidence),
             "idle_since": _time(decision.idle_since),
             "idle_for_seconds": int(decision.idle_for.total_seconds()) if decision.idle_for is not None else None,
             "next_at": _time(decision.next_at),
+            "idle_stop_at": _time(decision.deadlines.idle_at),
+            "hard_stop_at": _time(decision.deadlines.hard_at),
             "job_id": str(self.job_id) if self.job_id else None,
         }
 
@@ -75,10 +83,12 @@ class PassResult:
 
     @property
     def summary(self) -> str:
-        held = f"; held: {self.standing.reason}" if self.standing.reason else ""
+        why = self.standing.reason or self.standing.idle_reason
+        held = f"; held: {why}" if why else ""
         return (
             f"{len(self.items)} considered, {self.running} running, {self.count(Outcome.STOPPED)} stopped, "
             f"{self.count(Outcome.WOULD_STOP)} would be stopped, {self.count(Outcome.WAITS)} wait for the next pass, "
+            f"{self.count(Outcome.WARNED)} warned, {self.count(Outcome.STARTED)} started, "
             f"{self.count(Outcome.NOT_JUDGED)} not judged{held}"
         )
 
@@ -89,8 +99,8 @@ class PassResult:
             "duration_ms": round(self.duration.total_seconds() * 1000),
             "dry_run": self.dry_run,
             "trigger": self.trigger,
-            "hold": str(self.standing.hold),
-            "hold_reason": self.standing.reason,
+            "hold": str(self.standing.hold or self.standing.idle_hold),
+            "hold_reason": self.standing.reason or self.standing.idle_reason,
             "act_limit": self.act_limit,
             "running": self.running,
             "evaluated": len(self.items),

@@ -82,6 +82,12 @@ AREAS = (
                 about="One switch for every rule.",
             ),
             Way(
+                title="Policies",
+                icon="rule",
+                model="autostop.Policy",
+                about="Who may be stopped when, and by which signals.",
+            ),
+            Way(
                 title="Verdicts now",
                 icon="psychology",
                 model="autostop.Evaluation",

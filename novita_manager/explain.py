@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from autostop.models import Evaluation
+from autostop.explain import auto_stop_json, stored_json
 from instances.api.detail_shapes import ExplanationShape
 from instances.api.references import find
 from instances.api.representations import event_json, job_json, money, next_action_json
@@ -33,11 +33,10 @@ class Explain(APIView):
         return Response(explanation(find(ref), now=timezone.now()))
 
 
-def explanation(instance: Instance, *, now: datetime) -> dict[str, Any]:
-    """Also what the instance's page shows."""
+def explanation(instance: Instance, *, now: datetime, afresh: bool = True) -> dict[str, Any]:
+    """Also what the instance's page shows: with what was last decided, which the clock alone does not change."""
     job = current_job(instance)
     account = ProviderAccount.objects.filter(pk=1).first()
-    evaluation = Evaluation.objects.filter(instance=instance).first()
     events = Event.objects.filter(instance=instance)[:_RECENT_EVENTS]
     told = {
         "instance_id": str(instance.pk),
@@ -54,7 +53,7 @@ def explanation(instance: Instance, *, now: datetime) -> dict[str, Any]:
             "auto_stop": next_action_json(instance.next_auto_stop_action),
             "sync": next_action_json(instance.next_sync_action),
         },
-        "auto_stop": _auto_stop(evaluation),
+        "auto_stop": auto_stop_json(instance, now=now) if afresh else stored_json(instance),
         "held_by": held_by(instance, job, account, now=now),
         "alarms": [
             {"kind": alarm.kind, "text": alarm.text, "remedy": alarm.remedy}
@@ -83,6 +82,10 @@ def held_by(instance: Instance, job: Job | None, account: ProviderAccount | None
     if machine is not None and machine.unverified_since is not None:
         since = rfc3339(machine.unverified_since)
         found.append(("unverified", f"lists of Novita's that are not believed lack it since {since}: no rule touches it"))
+    if instance.keep_until is not None and instance.keep_until > now:
+        found.append(
+            ("kept", f"no rule stops it before {rfc3339(instance.keep_until)}: {instance.keep_reason}".rstrip(": "))
+        )
     if job is not None:
         found += _job_waits(job)
     if instance.wanted == Wanted.STOPPED and not instance.met and instance.observed in _ON_ITS_WAY:
@@ -137,20 +140,6 @@ def _observed(instance: Instance, account: ProviderAccount | None) -> dict[str, 
         "spot_status": machine.spot_status or None,
         "reclaim_at": _time(machine.reclaim_at),
         "billed_since": _time(machine.billed_since),
-    }
-
-
-def _auto_stop(evaluation: Evaluation | None) -> dict[str, Any] | None:
-    if evaluation is None:
-        return None
-    return {
-        "action": evaluation.action,
-        "code": evaluation.code,
-        "hold": evaluation.hold or None,
-        "reason": evaluation.reason,
-        "evidence": evaluation.evidence,
-        "decided_at": rfc3339(evaluation.decided_at),
-        "next_at": _time(evaluation.next_at),
     }
 
 

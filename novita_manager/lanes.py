@@ -20,11 +20,12 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 from django.utils import timezone
 
-from autostop import passes
+from autostop import passes, safety
 from instances import catalogue, health_checks, periodic, tally
 from instances.executor import claims
 from instances.executor import run as executor
 from instances.models import PeriodicWork
+from instances.utilisation import collector
 from instances.webhooks import sender as webhooks
 from novita_manager import broker_transport, health, heartbeat
 from novita_manager.liveness import show_liveness
@@ -66,6 +67,8 @@ LANES = {
             "checks",
             {
                 "health": health_checks.check_due,
+                "metrics": collector.collect_if_due,
+                "watchdog": safety.watch_evaluations_if_due,
                 "catalogue": catalogue.refresh_if_due,
                 "balance": watch.read_balance_if_due,
                 "health_states": health.note_states_if_due,

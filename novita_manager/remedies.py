@@ -9,10 +9,14 @@ _BY_HOLD = {
     "automation_paused": "Resume automation: rules act again at their next pass.",
     "frozen": "The freeze lifts by itself when a known machine is seen under the key in use.",
     "provider_failing": "Nothing here: the calls go on by themselves once Novita answers again.",
+    "unverified": "Nothing: it is acted on again once a list shows it, or a person lifts the freeze.",
+    "kept": "End the keep (DELETE /api/v1/instances/{ref}/keep): then rules act on it again.",
     "starting_first": "Nothing: the stop is sent as soon as Novita shows it running.",
 }
 _BY_AUTO_STOP_HOLD = {
     "observe": "Set auto-stop to enforce: then it is stopped instead of only told.",
+    "metrics": "Stop it yourself: no rule does while most metrics are missing.",
+    "stale": "Nothing: the next pass decides anew.",
     "pace": "Nothing: a pass stops only so many at once, and the next one goes on.",
 }
 _BY_AUTO_STOP = {
@@ -20,6 +24,10 @@ _BY_AUTO_STOP = {
     "threshold_not_reached": "A use, or keeping it awake, starts its idle time again. A shorter threshold stops it sooner.",
     "gpu_active": "It is stopped only once its GPUs are idle: end what runs on them, or stop it yourself.",
     "cpu_active": "It is stopped only once its CPU is idle: end what runs on it, or stop it yourself.",
+    "heartbeat_active": "It is stopped only once its heartbeat ends, or tells an idle load.",
+    "grace": "It is judged after its grace; its policy says how long that is.",
+    "warned": "A use, work on it, or the links of the warning avert the stop.",
+    "idle_again": "A use averts the stop. Its policy says how many times in a row it has to be found idle.",
     "no_data": "Stop it yourself, or report its use: a rule never stops what it cannot see.",
     "idle": "A use, or keeping it awake, before then averts the stop.",
 }

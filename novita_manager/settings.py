@@ -113,6 +113,7 @@ AUTO_STOP_INTERVAL = env.duration("AUTO_STOP_INTERVAL", "5m", bare=None)
 AUTO_STOP_THRESHOLD = env.duration("AUTO_STOP_THRESHOLD", "20m", bare=None)
 AUTO_STOP_GPU_PERCENT = env.number("AUTO_STOP_GPU_PERCENT", 5, minimum=0, maximum=100)
 AUTO_STOP_CPU_CORES = env.number("AUTO_STOP_CPU_CORES", 0.5, minimum=0)
+AUTO_STOP_POLICY_EXISTS = "autostop.policies.policy_exists"  # asked by the room below
 MIGRATION_ENABLED = env.flag("MIGRATION_ENABLED", True)
 MIGRATION_INTERVAL = env.duration("MIGRATION_INTERVAL_MINUTES", "15", bare="m")
 
@@ -132,11 +133,13 @@ WEBHOOK_URL = env.receiver("WEBHOOK_URL")
 WEBHOOK_SECRETS = env.signing_secrets("WEBHOOK_SECRET")
 WEBHOOK_ALLOWED_NETWORKS = env.networks("WEBHOOK_ALLOWED_NETWORKS")
 # Functions that make a message's links that act, by path: each takes an event and gives {"label", "url"} rows.
-MESSAGE_LINKS: list[str] = []
+MESSAGE_LINKS = ["autostop.notices.links_of_event"]
 EMAIL = env.email("EMAIL_URL")
 RATE_LIMIT_WRITE = env.rate("RATE_LIMIT_WRITE", "300/m")
 RATE_LIMIT_READ = env.rate("RATE_LIMIT_READ", "1200/m")
 RATE_LIMIT_LAST_USED = "6000/m"
+RATE_LIMIT_HEARTBEAT = "30/m"
+RATE_LIMIT_WRONG_LINK = "30/m"
 RATE_LIMIT_SIGN_IN = env.rate("RATE_LIMIT_SIGN_IN", "10/m")
 
 # --- redis ----------------------------------------------------------------------------------------------------------
@@ -353,6 +356,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "DeliveryStateEnum": "instances.models.webhook.DeliveryState.values",
         "SeverityEnum": "instances.webhooks.kinds.Severity.values",
+        "ModeEnum": "instances.models.instance.AutoStopMode.values",
+        "PolicyModeEnum": "autostop.models.PolicyMode.values",
+        "ScheduleModeEnum": "autostop.schedule.MODES",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -1,7 +1,8 @@
 """A pytest plugin, loaded with `-p tests.environment`: the environment the settings read, made before Django reads it.
 
 Tests run on SQLite, with nothing of the person's own environment and with a data folder that is thrown away.
-`--database=postgres` runs the same tests on a PostgreSQL that is started for them.
+`--database=postgres` runs the same tests on a PostgreSQL that is started for them, `--database=file` on an SQLite file,
+which several connections may share as they do in the product.
 """
 
 import atexit
@@ -55,7 +56,7 @@ OURS = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--database", choices=("sqlite", "postgres"), default="sqlite", help="where tests that use the database run"
+        "--database", choices=("sqlite", "file", "postgres"), default="sqlite", help="where tests that use the database run"
     )
     parser.addoption(
         "--access-table",

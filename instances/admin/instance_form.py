@@ -5,7 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from rest_framework import serializers
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
@@ -66,6 +68,12 @@ class InstanceForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscripta
             "stop_at": "UTC. Auto-stop stops it then, whatever it does.",
             "max_price_usd_per_hour": "For the whole instance, disks apart.",
         }
+
+    def clean_auto_stop_policy(self) -> str:
+        name: str = self.cleaned_data["auto_stop_policy"]
+        if name and not import_string(settings.AUTO_STOP_POLICY_EXISTS)(name):
+            raise forms.ValidationError(f"there is no policy named {name!r}")
+        return name
 
     def clean_name(self) -> str:
         name = str(self.cleaned_data["name"])

@@ -15,14 +15,13 @@ from instances import operations
 from instances.admin.asking import OptionalReason, Question, Reason, ask_page, confirmed, hours_field
 from instances.admin.event import story_lines
 from instances.admin.looking import LookOnlyAdmin, actor_of
-from instances.api.oversight import LONGEST_PAUSE
 from instances.models import AutomationPause, Event
 from instances.story import who
 from instances.words import clock
 
 _TOLD = ("automation.paused", "automation.resumed")
 _MOST_TOLD = 20
-_MOST_HOURS = int(LONGEST_PAUSE / timedelta(hours=1))
+_MOST_HOURS = int(operations.LONGEST_PAUSE / timedelta(hours=1))
 
 
 class PauseForm(Reason):

@@ -109,7 +109,12 @@ def settings_columns(body: dict[str, Any]) -> dict[str, Any]:
     money = ("fallback_to_on_demand", "max_price_usd_per_hour")
     columns = {name: body[name] for name in ("name", *names, *money) if name in body}
     auto_stop = body.get("auto_stop", {})
-    for given, column in (("mode", "auto_stop_mode"), ("threshold", "auto_stop_threshold"), ("stop_at", "stop_at")):
+    for given, column in (
+        ("mode", "auto_stop_mode"),
+        ("threshold", "auto_stop_threshold"),
+        ("stop_at", "stop_at"),
+        ("policy", "auto_stop_policy"),
+    ):
         if given in auto_stop:
             columns[column] = auto_stop[given]
     return columns

@@ -91,14 +91,40 @@ class NextActionsShape(serializers.Serializer[None]):
     sync = NextActionShape(allow_null=True)
 
 
+class DeadlineShape(serializers.Serializer[None]):
+    at = serializers.DateTimeField()
+    by = serializers.CharField()
+
+
+class KeptShape(serializers.Serializer[None]):
+    until = serializers.DateTimeField()
+    reason = serializers.CharField()
+    by = serializers.CharField()
+
+
+class TurnShape(serializers.Serializer[None]):
+    at = serializers.DateTimeField()
+    local = serializers.CharField()
+    turn = serializers.CharField()
+
+
 class EvaluationShape(serializers.Serializer[None]):
     action = serializers.CharField()
     code = serializers.CharField()
     hold = serializers.CharField(allow_null=True)
     reason = serializers.CharField()
+    nearest_miss = serializers.CharField(allow_null=True)
     evidence = AnyObject()
+    policy = serializers.CharField()
+    idle_since = serializers.DateTimeField(allow_null=True)
+    idle_stop = DeadlineShape(allow_null=True)
+    hard_stop = DeadlineShape(allow_null=True)
+    warned_of = serializers.DateTimeField(allow_null=True)
+    kept = KeptShape(allow_null=True)
     decided_at = serializers.DateTimeField()
+    same_since = serializers.DateTimeField(allow_null=True)
     next_at = serializers.DateTimeField(allow_null=True)
+    next_runs = TurnShape(many=True)
 
 
 class HeldByShape(serializers.Serializer[None]):

@@ -80,12 +80,15 @@ def _place(instance: Instance, machine: Machine | None) -> dict[str, Any]:
 
 
 def auto_stop_json(instance: Instance) -> dict[str, Any]:
-    """`threshold` is null where the default holds."""
+    """`threshold` and `policy` are null where nobody set them on the instance itself."""
     threshold = instance.auto_stop_threshold
     return {
         "mode": instance.auto_stop_mode,
         "threshold": None if threshold is None else duration_text(threshold),
         "stop_at": _time(instance.stop_at),
+        "policy": instance.auto_stop_policy or None,
+        "keep_until": _time(instance.keep_until),
+        "keep_reason": instance.keep_reason or None,
     }
 
 

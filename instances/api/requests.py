@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
+from django.utils.module_loading import import_string
 from rest_framework import serializers
 
 from instances.api.fields import Choice, Duration, Flag, Labels, Moment, Money, Strict, Text, WholeNumber
@@ -101,6 +103,13 @@ class AutoStop(Strict):
     mode = Choice(choices=AutoStopMode.values, required=False)
     threshold = Duration(least=timedelta(seconds=1), most=_LONGEST_WAIT, required=False, allow_null=True)
     stop_at = Moment(future=True, required=False, allow_null=True)
+    policy = Text(max_length=100, required=False, allow_null=True)
+
+    def validate_policy(self, name: str | None) -> str:
+        """Policies belong to the room above, which settings name by path."""
+        if name and not import_string(settings.AUTO_STOP_POLICY_EXISTS)(name):
+            raise serializers.ValidationError(f"there is no policy named {name!r}", "unknown_policy")
+        return name or ""
 
 
 def _several(child: Strict, *, most: int) -> serializers.ListSerializer[Any]:

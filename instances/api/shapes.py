@@ -49,6 +49,9 @@ class AutoStopShape(serializers.Serializer[None]):
     mode = serializers.ChoiceField(choices=AutoStopMode.values)
     threshold = serializers.CharField(allow_null=True)
     stop_at = serializers.DateTimeField(allow_null=True)
+    policy = serializers.CharField(allow_null=True)
+    keep_until = serializers.DateTimeField(allow_null=True)
+    keep_reason = serializers.CharField(allow_null=True)
 
 
 class NextActionShape(serializers.Serializer[None]):

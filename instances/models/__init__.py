@@ -12,6 +12,7 @@ from instances.models.instance import Instance
 from instances.models.job import Job
 from instances.models.machine import Machine, RunningInterval
 from instances.models.tally import Tally
+from instances.models.utilisation import UtilisationMinute, UtilisationWatch
 from instances.models.webhook import Delivery, DeliveryAttempt, WebhookEndpoint
 
 __all__ = [
@@ -33,5 +34,7 @@ __all__ = [
     "RunningInterval",
     "Tally",
     "Template",
+    "UtilisationMinute",
+    "UtilisationWatch",
     "WebhookEndpoint",
 ]

@@ -95,6 +95,10 @@ class Instance(models.Model):
     auto_stop_mode = models.CharField(max_length=10, choices=AutoStopMode, default=AutoStopMode.ENFORCE)
     auto_stop_threshold = models.DurationField(null=True, blank=True)
     stop_at = models.DateTimeField(null=True, blank=True)
+    auto_stop_policy = models.CharField(max_length=100, blank=True)  # by name; "" is the one its labels choose
+    keep_until = models.DateTimeField(null=True, blank=True)  # no rule stops it before
+    keep_reason = models.CharField(max_length=500, blank=True)
+    keep_by = models.CharField(max_length=255, blank=True)
     health_check = models.JSONField(null=True, blank=True, default=dict)  # {} any port; None none; else the named ports
     webhook_url = models.CharField(max_length=2000, blank=True)
     labels = models.JSONField(default=dict, blank=True)

@@ -6,6 +6,8 @@ Each is one transaction: the change, the job that pursues it and its event. `now
 from instances.operations.adoption import adopt, name_to_propose, release
 from instances.operations.allowance import Allowance, KeyLimit, admit_create, admit_running
 from instances.operations.automation import (
+    LONGEST_PAUSE,
+    PauseTooLong,
     destruction_hold_reason,
     hold_reason,
     lift_freeze,
@@ -14,6 +16,7 @@ from instances.operations.automation import (
 )
 from instances.operations.errands import request_edit, request_migrate, request_restart, request_save_image
 from instances.operations.job_control import cancel_job, retry_job
+from instances.operations.keeping import KeepTooLong, end_keep, keep_until
 from instances.operations.refusals import (
     JobOpen,
     JobSent,
@@ -36,14 +39,17 @@ from instances.operations.wishes import (
 )
 
 __all__ = [
+    "LONGEST_PAUSE",
     "Allowance",
     "InstanceSpec",
     "JobOpen",
     "JobSent",
+    "KeepTooLong",
     "KeyLimit",
     "NameRequired",
     "NameTaken",
     "OperationRefused",
+    "PauseTooLong",
     "Protected",
     "Unmanaged",
     "Used",
@@ -54,7 +60,9 @@ __all__ = [
     "cancel_job",
     "change_settings",
     "destruction_hold_reason",
+    "end_keep",
     "hold_reason",
+    "keep_until",
     "lift_freeze",
     "name_to_propose",
     "pause_automation",

@@ -20,6 +20,7 @@ SETTINGS = (
     "auto_stop_mode",
     "auto_stop_threshold",
     "stop_at",
+    "auto_stop_policy",
     "health_check",
     "webhook_url",
     "labels",

@@ -47,6 +47,7 @@ class InstanceSpec:
     auto_stop_mode: str = "enforce"
     auto_stop_threshold: timedelta | None = None
     stop_at: datetime | None = None
+    auto_stop_policy: str = ""
     health_check: dict[str, Any] | None = field(default_factory=dict)
     webhook_url: str = ""
     labels: dict[str, str] = field(default_factory=dict)

@@ -30,6 +30,7 @@ CODES: dict[str, Code] = {
     "no_offer": Code(
         (400,), "No offer fits what is asked for, such as the price cap.", "Change the field that `errors` names."
     ),
+    "too_long": Code((400,), "A pause or a keep would last longer than is possible.", "Ask for less, and again then."),
     "name_required": Code(
         (400,),
         "Its name at Novita cannot be kept here, and no other was given.",
@@ -68,6 +69,10 @@ CODES: dict[str, Code] = {
     ),
     "not_signed": Code((409,), "No secret of its own signs this webhook.", "Change WEBHOOK_SECRET, if that signs it."),
     "still_pending": Code((409,), "The delivery is still being tried by itself.", "Wait for the time in `detail`."),
+    "policy_in_use": Code((409,), "Instances name the auto-stop policy.", "Give them another, then delete it."),
+    "default_policy": Code(
+        (409,), "The default auto-stop policy is made from the environment and is no row.", "Set `AUTO_STOP_*`, or make one."
+    ),
     # 411 to 429
     "length_required": Code((411,), "The body came in chunks.", "Send it with a Content-Length."),
     "body_too_large": Code((413,), "The body is larger than 1 MiB.", "Send less."),
@@ -166,6 +171,8 @@ FIELD_CODES: dict[str, str] = {
     "kept": "Novita keeps it for itself.",
     "like_an_id": "A name must not look like an id.",
     "not_exposed": "The port is not among those exposed.",
+    "not_a_zone": "It names no time zone.",
+    "unknown_policy": "There is no auto-stop policy of that name.",
     "unknown_product": "Novita has no such product.",
     "unknown_region": "Novita has no such region.",
     "unknown_template": "Novita has no such template.",

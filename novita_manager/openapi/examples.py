@@ -43,7 +43,14 @@ INSTANCE: dict[str, Any] = {
     "reclaim_at": None,
     "endpoints": [],
     "health": {"state": "none", "checked_at": None, "detail": ""},
-    "auto_stop": {"mode": "enforce", "threshold": None, "stop_at": None},
+    "auto_stop": {
+        "mode": "enforce",
+        "threshold": None,
+        "stop_at": None,
+        "policy": None,
+        "keep_until": None,
+        "keep_reason": None,
+    },
     "next_action": {"what": "create", "at": "2026-11-25T12:00:00Z", "why": "it is sent to Novita at once"},
     "last_used_at": None,
     "data_purged_at": None,
@@ -137,6 +144,21 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "webhooks_rotate_secret": {"both sign for two days": {"value": {"overlap": "2d"}}},
     "webhooks_test": _WHY,
     "webhook_deliveries_redeliver": _WHY,
+    "auto_stop_policies_create": {
+        "office hours in Berlin": {
+            "value": {
+                "name": "office",
+                "labels": {"team": "vision"},
+                "mode": "enforce",
+                "threshold": "30m",
+                "holds": {"use": None, "gpu": "12h"},
+                "time_zone": "Europe/Berlin",
+                "schedule": {"mode": "keep_off_between", "stop": "20:00", "start": "08:00", "days": ["mon", "tue"]},
+            }
+        }
+    },
+    "auto_stop_policies_update": {"try it on two": {"value": {"mode": "canary", "canary_count": 2}}},
+    "instances_keep": {"over night": {"value": {"until": "2030-01-07T09:00:00Z", "reason": "a run ends in the morning"}}},
 }
 RESPONSES: dict[str, dict[str, Any]] = {
     "instances_list": {"200": {"count": 1, "next": None, "previous": None, "results": [INSTANCE]}},

@@ -15,7 +15,8 @@ from instances.models import Alarm
 from instances.words import span
 from novita_manager.pages.access import actor_of, asked_from, needs, way_back
 
-HOURS = ((1, "1 hour"), (2, "2 hours"), (8, "8 hours"), (24, "a day"), (72, "3 days"), (168, "7 days"))
+_SPANS = ((1, "1 hour"), (2, "2 hours"), (8, "8 hours"), (24, "a day"), (72, "3 days"), (168, "7 days"))
+HOURS = [one for one in _SPANS if timedelta(hours=one[0]) <= operations.LONGEST_PAUSE]
 
 
 class PauseForm(forms.Form):

@@ -117,6 +117,6 @@ def inputs_for(source: str, written: Iterable[str]) -> tuple[Input, ...]:
         *software,
         *(DISK, PORTS, ENVS, COMMAND, ENTRYPOINT, REGISTRY),
         *(NAME, OWNER, settings.LABELS, settings.PROTECTED, LOCAL_DATA),
-        *(settings.AUTO_STOP_MODE, settings.AUTO_STOP_THRESHOLD, settings.STOP_AT),
+        *(settings.AUTO_STOP_MODE, settings.AUTO_STOP_THRESHOLD, settings.AUTO_STOP_POLICY, settings.STOP_AT),
         *(settings.HEALTH_CHECK, settings.ON_STARTUP_TIMEOUT),
     )

@@ -39,7 +39,10 @@ OWNER = replace(settings.OWNER, empty="")
 REASON = Input(name="reason", label="Why", path=("reason",), hint="Goes into its story.")
 GROUPS: tuple[tuple[str, tuple[Input, ...]], ...] = (
     ("Whose it is", (NAME, OWNER, settings.LABELS)),
-    ("When it stops by itself", (settings.AUTO_STOP_MODE, settings.AUTO_STOP_THRESHOLD, settings.STOP_AT)),
+    (
+        "When it stops by itself",
+        (settings.AUTO_STOP_MODE, settings.AUTO_STOP_THRESHOLD, settings.AUTO_STOP_POLICY, settings.STOP_AT),
+    ),
     ("What is kept safe", (settings.PROTECTED, settings.LOCAL_DATA)),
     ("How it is watched", (settings.HEALTH_CHECK, settings.ON_STARTUP_TIMEOUT, settings.WEBHOOK)),
     ("When it has to be placed anew", (settings.MAX_PRICE, settings.FALLBACK)),
@@ -111,6 +114,7 @@ def _typed(instance: Instance) -> QueryDict:
             "labels": labels_text(instance.labels),
             "auto_stop_mode": instance.auto_stop_mode,
             "auto_stop_threshold": duration_text(threshold) if threshold else "",
+            "auto_stop_policy": instance.auto_stop_policy,
             "stop_at": moment_text(instance.stop_at),
             "local_data": instance.local_data,
             "health_check": health_check_text(instance.health_check),

@@ -49,8 +49,15 @@ AUTO_STOP_THRESHOLD = Input(
     label="Idle for",
     path=("auto_stop", "threshold"),
     empty=None,
-    hint="Such as 20m or 2h. Empty: the default.",
+    hint="Such as 20m or 2h. Empty: as its policy says.",
     width="short",
+)
+AUTO_STOP_POLICY = Input(
+    name="auto_stop_policy",
+    label="Auto-stop policy",
+    path=("auto_stop", "policy"),
+    empty=None,
+    hint="By name. Empty: the one its labels choose, else the default.",
 )
 STOP_AT = Input(
     name="stop_at",

@@ -25,11 +25,20 @@ class NextStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StopTime:
+    at: datetime | None
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What auto-stop thought last."""
+    """What auto-stop thought last, by which policy, and when it stops the instance: if it idles, and whatever it does."""
 
     reason: str
     at: datetime | None
+    policy: str = ""
+    idle_stop: StopTime | None = None
+    hard_stop: StopTime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +54,7 @@ class Why:
 
 
 def why_of(instance: Instance, *, now: datetime) -> Why:
-    told = explanation(instance, now=now)
+    told = explanation(instance, now=now, afresh=False)
     wish = told["wish"]
     return Why(
         wish=_wish(wish, managed=instance.managed),
@@ -83,7 +92,17 @@ def _next_steps(actions: Mapping[str, Mapping[str, Any] | None]) -> tuple[NextSt
 def _verdict(evaluation: Mapping[str, Any] | None, *, runs: bool) -> Verdict | None:
     if evaluation is None:
         return Verdict(reason="It has not been judged yet: the next pass does.", at=None) if runs else None
-    return Verdict(reason=_capital(evaluation["reason"]), at=_time(evaluation["decided_at"]))
+    return Verdict(
+        reason=_capital(evaluation["reason"]),
+        at=_time(evaluation["decided_at"]),
+        policy=str(evaluation["policy"]),
+        idle_stop=_stop_time(evaluation["idle_stop"]),
+        hard_stop=_stop_time(evaluation["hard_stop"]),
+    )
+
+
+def _stop_time(told: Mapping[str, Any] | None) -> StopTime | None:
+    return StopTime(at=_time(told["at"]), by=str(told["by"])) if told else None
 
 
 def _time(text: str | None) -> datetime | None:

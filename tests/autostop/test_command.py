@@ -70,3 +70,14 @@ def test_the_exit_status_tells_that_another_pass_is_under_way() -> None:
 
     assert status == 3
     assert "another auto-stop pass" in text
+
+
+def test_a_warning_is_a_line_of_the_table_too() -> None:
+    running_instance(
+        "ends-soon", at=timezone.now(), last_used_at=timezone.now(), stop_at=timezone.now() + timedelta(minutes=3)
+    )
+
+    status, text = run()
+
+    assert status == 0
+    assert "warned" in text

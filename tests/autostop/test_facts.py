@@ -2,7 +2,8 @@ from datetime import timedelta
 
 import pytest
 
-from autostop.facts import Standing, default_policy, facts_of
+from autostop.facts import Scene, facts_of
+from autostop.policies import read_policies
 from instances.models import Instance, Machine
 from tests.autostop.rows import MINUTE, NOW, running_instance
 
@@ -11,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 def facts(instance: Instance) -> tuple[object, ...]:
     fresh = Instance.objects.select_related("machine").get(pk=instance.pk)
-    found = facts_of(fresh, open_verb="", policy=default_policy(), standing=Standing(), now=NOW)
+    found = facts_of(fresh, Scene(now=NOW, policies=read_policies(NOW)), open_verb="")
     return found.ready_at, found.running_since, found.startup_deadline_at
 
 
@@ -42,6 +43,6 @@ def test_without_a_stage_the_deadline_counts_from_the_run() -> None:
 def test_its_own_threshold_goes_before_the_default() -> None:
     instance = running_instance("one", auto_stop_threshold=timedelta(hours=1))
 
-    found = facts_of(instance, open_verb="", policy=default_policy(), standing=Standing(), now=NOW)
+    found = facts_of(instance, Scene(now=NOW, policies=read_policies(NOW)), open_verb="")
 
-    assert found.threshold == timedelta(hours=1)
+    assert found.rules.threshold == timedelta(hours=1)

@@ -97,7 +97,7 @@ def test_badges_count_what_waits_and_nothing_else() -> None:
     pause_automation(until=now + timedelta(hours=1), reason="demo", actor=KEY, now=now)
     shown = sidebar(client)
     assert "Alarms 2 Jobs 1 Events" in shown
-    assert "Pause on Verdicts" in shown
+    assert "Pause on Policies" in shown
 
 
 def test_the_sidebar_costs_three_small_reads() -> None:

@@ -40,7 +40,7 @@ FIELDS_OF_THE_FRAMEWORK = {
     "max_value",
     "min_value",
 }
-FIELDS_MADE = {"unknown_product", "unknown_region", "no_offer", "name_taken"}
+FIELDS_MADE = {"unknown_product", "unknown_region", "no_offer", "name_taken", "too_long"}
 
 
 def trees() -> Iterator[ast.Module]:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from autostop.decide import Code
+from autostop.decide_facts import Code
 from instances.lifecycle import Phase
 from novita_manager.remedies import what_would_change
 

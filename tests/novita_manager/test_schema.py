@@ -11,8 +11,8 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from autostop import shapes as autostop_shapes
-from autostop.api import policy_json
-from autostop.facts import default_policy
+from autostop.api_policies import policy_json
+from autostop.policies import default_policy
 from instances.api import detail_shapes, representations
 from instances.api.shapes import AlarmShape, EventShape, InstanceShape, JobShape
 from instances.events import record
@@ -123,7 +123,7 @@ def test_the_shapes_that_are_described_are_the_ones_that_are_sent() -> None:
     assert list(told) == list(detail_shapes.ExplanationShape().fields)
     assert list(told["observed"]) == list(detail_shapes.ObservedShape().fields)
     assert list(told["wish"]) == list(detail_shapes.WishShape().fields)
-    assert list(policy_json(default_policy())) == list(autostop_shapes.PolicyShape().fields)
+    assert list(policy_json(default_policy(), NOW)) == list(autostop_shapes.PolicyShape().fields)
 
 
 def test_the_reader_loads_nothing_from_outside() -> None:

@@ -24,6 +24,9 @@ _COLOURS = {
     Outcome.WOULD_STOP: "yellow",
     Outcome.WAITS: "yellow",
     Outcome.NOT_JUDGED: "magenta",
+    Outcome.WARNED: "yellow",
+    Outcome.STARTED: "bold cyan",
+    Outcome.WOULD_START: "cyan",
     Outcome.KEPT: "green",
 }
 
@@ -55,7 +58,7 @@ class Command(BaseCommand):
     def _show(self, result: PassResult) -> None:
         console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
         table = Table(title="Auto-stop, rehearsal: nothing is changed" if result.dry_run else "Auto-stop")
-        for heading in ("instance", "Novita id", "mode", "outcome", "code", "reason"):
+        for heading in ("instance", "Novita id", "mode", "policy", "outcome", "code", "reason"):
             table.add_column(heading, overflow="fold")
         for item in result.items:
             table.add_row(*_cells(item), style=_COLOURS[item.outcome])
@@ -68,4 +71,4 @@ class Command(BaseCommand):
 def _cells(item: Item) -> tuple[str, ...]:
     name = item.name.replace("[", r"\[")
     reason = item.decision.reason.replace("[", r"\[")
-    return name, item.novita_id, item.mode, str(item.outcome), str(item.decision.code), reason
+    return name, item.novita_id, item.mode, item.policy, str(item.outcome), str(item.decision.code), reason

@@ -57,7 +57,14 @@ def test_every_field_of_a_create_is_kept() -> None:
 
     assert answer.status_code == 202, answer.content
     shown = answer.json()
-    assert shown["auto_stop"] == {"mode": "observe", "threshold": "45m", "stop_at": "2099-01-01T00:00:00Z"}
+    assert shown["auto_stop"] == {
+        "mode": "observe",
+        "threshold": "45m",
+        "stop_at": "2099-01-01T00:00:00Z",
+        "policy": None,
+        "keep_until": None,
+        "keep_reason": None,
+    }
     row = Instance.objects.get()
     assert row.envs == body["envs"]
     assert row.health_check == body["health_check"]

@@ -139,7 +139,14 @@ def test_settings_change_at_once_with_one_event() -> None:
     assert answer.status_code == 200, answer.content
     shown = answer.json()
     assert (shown["labels"], shown["owner"], shown["protected"]) == ({"team": "vision"}, "eve", True)
-    assert shown["auto_stop"] == {"mode": "off", "threshold": "2h", "stop_at": None}
+    assert shown["auto_stop"] == {
+        "mode": "off",
+        "threshold": "2h",
+        "stop_at": None,
+        "policy": None,
+        "keep_until": None,
+        "keep_reason": None,
+    }
     assert Event.objects.filter(type="instance.settings_changed").count() == 1
     assert Instance.objects.get().health_check is None
 

@@ -179,6 +179,7 @@ def test_settings_are_changed_with_one_event_that_names_the_person_and_the_reaso
         "protected": "on",
         "auto_stop_mode": "observe",
         "auto_stop_threshold": "45m",
+        "auto_stop_policy": "default",
         "health_check": "http 8080 /health",
         "max_price_usd_per_hour": "0.5",
         "reason": "handed over",
@@ -188,6 +189,7 @@ def test_settings_are_changed_with_one_event_that_names_the_person_and_the_reaso
     instance.refresh_from_db()
     assert (instance.owner, instance.labels, instance.protected) == ("speech", {"team": "b", "run": "7"}, True)
     assert (instance.auto_stop_mode, instance.auto_stop_threshold) == ("observe", timedelta(minutes=45))
+    assert instance.auto_stop_policy == "default"
     assert instance.health_check == {"http": {"port": 8080, "path": "/health", "status": 200}}
     event = Event.objects.get(type="instance.settings_changed")
     assert (event.actor_name, event.reason, event.before["owner"]) == ("ann", "handed over", "vision")
@@ -210,6 +212,7 @@ def test_what_was_not_touched_stays_even_if_somebody_else_changed_it_meanwhile(a
         ("name", "taken", "choose another"),
         ("owner", "", "It must not be empty"),
         ("auto_stop_threshold", "20", "Write a duration such as"),
+        ("auto_stop_policy", "nights", "There is no policy named"),
         ("stop_at", "2020-01-01T00:00", "Write a time that is yet to come"),
         ("labels", "nothing", "as name=text"),
         ("health_check", "http 81", "Port 81 is not among the exposed ports"),

@@ -1,0 +1,167 @@
+"""Which policy an instance follows, and what that says in numbers."""
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+
+from autostop.decide_facts import ALL_UNLIMITED, Mode, Rules
+from autostop.models import Policy, PolicyMode
+from autostop.schedule import DAY_NAMES, EVERY_DAY, Schedule, ScheduleMode, StopTimes, stop_times
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyValue:
+    """A policy as values. `labels` chooses instances; the default chooses all that no other does."""
+
+    rules: Rules
+    mode: PolicyMode = PolicyMode.ENFORCE
+    labels: Mapping[str, str] = field(default_factory=dict)
+    canary_count: int | None = None
+    canary_percent: int | None = None
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    schedule: Schedule | None = None
+    source: str = "environment"
+    description: str = ""
+    rank: int | None = None
+    evaluated_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return self.rules.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """All policies at a moment, with what is computed of each only once."""
+
+    named: Mapping[str, PolicyValue]
+    default: PolicyValue
+    stops: Mapping[str, StopTimes]
+    startup_timeout: timedelta
+    pull_timeout: timedelta
+    interval: timedelta
+
+    def of(self, named: str, labels: Mapping[str, str]) -> PolicyValue:
+        """The policy it names, else the first whose labels it has, else the default."""
+        if named == DEFAULT:
+            return self.default
+        chosen = self.named.get(named)
+        if chosen is not None:
+            return chosen
+        for policy in self.named.values():
+            if policy.labels and policy.labels.items() <= labels.items():
+                return policy
+        return self.default
+
+    def all(self) -> list[PolicyValue]:
+        return [self.default, *self.named.values()]
+
+
+def read_policies(now: datetime) -> Policies:
+    """One query."""
+    named = {row.name: value_of(row) for row in Policy.objects.all()}
+    stops = {name: stop_times(one.schedule, now) for name, one in named.items() if one.schedule is not None}
+    return Policies(
+        named=named,
+        default=default_policy(),
+        stops=stops,
+        startup_timeout=settings.INSTANCE_STARTUP_TIMEOUT,
+        pull_timeout=settings.INSTANCE_PULL_TIMEOUT,
+        interval=settings.AUTO_STOP_INTERVAL,
+    )
+
+
+def default_policy() -> PolicyValue:
+    return PolicyValue(rules=_default_rules())
+
+
+def _default_rules() -> Rules:
+    return Rules(
+        name=DEFAULT,
+        threshold=settings.AUTO_STOP_THRESHOLD,
+        gpu_percent=settings.AUTO_STOP_GPU_PERCENT,
+        cpu_cores=settings.AUTO_STOP_CPU_CORES,
+    )
+
+
+def value_of(row: Policy) -> PolicyValue:
+    default = _default_rules()
+    rules = Rules(
+        name=row.name,
+        threshold=row.threshold or default.threshold,
+        gpu_percent=default.gpu_percent if row.gpu_percent is None else row.gpu_percent,
+        cpu_cores=default.cpu_cores if row.cpu_cores is None else row.cpu_cores,
+        coverage=row.coverage_percent / 100,
+        in_a_row=row.in_a_row,
+        holds=_holds(row.holds),
+        grace_after_start=row.grace_after_start,
+        grace_after_ready=row.grace_after_ready,
+        max_age=row.max_age,
+        warning_lead=row.warning_lead,
+        unknown_limit=row.unknown_limit,
+    )
+    return PolicyValue(
+        rules=rules,
+        mode=PolicyMode(row.mode),
+        labels=row.labels,
+        canary_count=row.canary_count,
+        canary_percent=row.canary_percent,
+        zone=ZoneInfo(row.time_zone),
+        schedule=schedule_of(row),
+        source="database",
+        description=row.description,
+        rank=row.rank,
+        evaluated_at=row.evaluated_at or row.created_at,
+    )
+
+
+def _holds(stored: Mapping[str, float | None]) -> Mapping[str, timedelta | None]:
+    if not stored:
+        return ALL_UNLIMITED
+    return {name: None if seconds is None else timedelta(seconds=seconds) for name, seconds in stored.items()}
+
+
+def schedule_of(row: Policy) -> Schedule | None:
+    if not row.schedule_mode:
+        return None
+    days = frozenset(DAY_NAMES.index(name) for name in row.schedule_days) or EVERY_DAY
+    return Schedule(
+        mode=ScheduleMode(row.schedule_mode),
+        zone=ZoneInfo(row.time_zone),
+        stop=row.schedule_stop,
+        start=row.schedule_start,
+        days=days,
+    )
+
+
+def policy_exists(name: str) -> bool:
+    return name == DEFAULT or Policy.objects.filter(name=name).exists()
+
+
+def chosen_canaries(policy: PolicyValue, instance_ids: Iterable[UUID]) -> frozenset[UUID]:
+    """Those of a policy's running instances that it really stops: as many as it says, ever the same ones."""
+    ordered: Sequence[UUID] = sorted(instance_ids, key=lambda one: (zlib.crc32(one.bytes), one))
+    if policy.canary_count is not None:
+        return frozenset(ordered[: policy.canary_count])
+    percent = policy.canary_percent or 0
+    return frozenset(one for one in ordered if zlib.crc32(one.bytes) % 100 < percent)
+
+
+def mode_of(policy: PolicyValue, own: str, *, canary: bool) -> tuple[Mode, str]:
+    """The more careful of the instance's own mode and its policy's, and why it is only observed."""
+    if own == Mode.OFF or policy.mode == PolicyMode.OFF:
+        return Mode.OFF, ""
+    if own == Mode.OBSERVE:
+        return Mode.OBSERVE, ""
+    if policy.mode == PolicyMode.OBSERVE:
+        return Mode.OBSERVE, f"policy {policy.name} observes"
+    if policy.mode == PolicyMode.CANARY and not canary:
+        return Mode.OBSERVE, f"it is not among those that policy {policy.name} tries itself on"
+    return Mode.ENFORCE, ""
