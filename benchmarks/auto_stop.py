@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
+from django.core.management import call_command
 from django.db import connection, reset_queries
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -27,6 +28,7 @@ _MINUTES = 35
 
 def auto_stop() -> list[Row]:
     """Half of it busy, the rest used a moment ago; nothing changes between the passes that are measured."""
+    call_command("flush", interactive=False, verbosity=0)
     now = timezone.now()
     _rent(SMALL, now)
     few, _ = _pass(now)
