@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
 from django.http import Http404
@@ -20,6 +19,7 @@ from autostop.explain import runs_json
 from autostop.models import Policy, PolicyMode
 from autostop.policies import DEFAULT, PolicyValue, default_policy, read_policies, value_of
 from autostop.schedule import DAY_NAMES, MODES, Schedule, ScheduleMode
+from instances.api.clock_fields import TimeOfDay, TimeZone
 from instances.api.creation import refused_field
 from instances.api.fields import Choice, Duration, Labels, Strict, Text, WholeNumber
 from instances.api.problems import Problem
@@ -42,33 +42,10 @@ class NumberField(serializers.FloatField):
         return value
 
 
-class ClockTime(Text):
-    """`HH:MM` on the clock of the policy's time zone."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(pattern=r"([01]\d|2[0-3]):[0-5]\d", hint="write a time such as 08:30", **options)
-
-    def to_internal_value(self, data: Any) -> time:  # type: ignore[override]
-        hours, minutes = super().to_internal_value(data).split(":")
-        return time(int(hours), int(minutes))
-
-
-class TimeZone(Text):
-    default_error_messages = {"not_a_zone": "write the name of a time zone such as Europe/Berlin"}
-
-    def to_internal_value(self, data: Any) -> str:
-        name = super().to_internal_value(data)
-        try:
-            ZoneInfo(name)
-        except (ValueError, OSError, LookupError):
-            self.fail("not_a_zone")
-        return name
-
-
 class ScheduleForm(Strict):
     mode = Choice(choices=MODES)
-    start = ClockTime(required=False, allow_null=True)
-    stop = ClockTime(required=False, allow_null=True)
+    start = TimeOfDay(required=False, allow_null=True)
+    stop = TimeOfDay(required=False, allow_null=True)
     days = serializers.ListField(child=Choice(choices=list(DAY_NAMES)), max_length=7, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -146,7 +123,7 @@ class PolicyList(APIView):
         try:
             with transaction.atomic():
                 row.save()
-                _tell("created", row.name, {}, body, actor_of(request))
+                _tell("auto_stop_policy.created", row.name, {}, body, actor_of(request))
         except IntegrityError:
             raise Problem(f"a policy named {row.name!r} exists", code="name_taken", status=409, field="name") from None
         return Response(policy_json(value_of(row), now), status=201)
@@ -170,7 +147,7 @@ class PolicyDetail(APIView):
             _take(row, body)
             row.changed_at = now
             row.save()
-            _tell("changed", name, {key: before.get(key) for key in body}, body, actor_of(request))
+            _tell("auto_stop_policy.changed", name, {key: before.get(key) for key in body}, body, actor_of(request))
         return Response(policy_json(value_of(row), now))
 
     @extend_schema(operation_id="auto_stop_policies_delete", responses={204: None})
@@ -183,7 +160,7 @@ class PolicyDetail(APIView):
             if named:
                 raise Problem(f"instances name this policy: {named}", code="policy_in_use", status=409)
             row.delete()
-            _tell("deleted", name, {"name": name}, {}, actor_of(request))
+            _tell("auto_stop_policy.deleted", name, {"name": name}, {}, actor_of(request))
         return Response(status=204)
 
 
@@ -269,9 +246,9 @@ def _refuse_default(name: str) -> None:
         raise Problem("the default policy is made from the environment: set AUTO_STOP_*", code="default_policy", status=409)
 
 
-def _tell(did: str, name: str, before: Mapping[str, Any], after: Mapping[str, Any], actor: Actor) -> None:
+def _tell(event: str, name: str, before: Mapping[str, Any], after: Mapping[str, Any], actor: Actor) -> None:
     record(
-        f"auto_stop_policy.{did}",
+        event,
         at=timezone.now(),
         actor=actor,
         before=_plain(before),

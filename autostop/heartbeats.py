@@ -10,10 +10,10 @@ from django.db import transaction
 from django.db.models import Q
 from django.urls import reverse
 
-from autostop.links import base_url
 from autostop.models import Heartbeat
 from autostop.policies import read_policies
 from instances.events import Actor, record
+from instances.messages.news import base_url
 from instances.models import Instance
 from instances.operations import Unmanaged, WrongPhase
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.core.signing import BadSignature, Signer
 from django.db import transaction
 from django.urls import reverse
@@ -19,6 +18,7 @@ from autostop.models import KeepAct, KeepLink
 from autostop.policies import read_policies
 from autostop.schedule import end_of_day
 from instances.events import Actor
+from instances.messages.news import base_url
 from instances.models import Instance
 from instances.operations import WrongPhase, keep_until, request_stop
 
@@ -73,11 +73,6 @@ def links_of(instance_id: UUID, stop_at: datetime) -> tuple[Link, ...]:
         Link(act=row.act, label=row.get_act_display(), url=f"{base_url()}{reverse('keep', args=[_token(row.nonce)])}")
         for row in rows
     )
-
-
-def base_url() -> str:
-    """Where people reach this product, without a slash at the end."""
-    return (settings.PUBLIC_URL or f"http://127.0.0.1:{settings.PORT}").rstrip("/")
 
 
 def find_link(token: str) -> KeepLink | None:

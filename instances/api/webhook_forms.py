@@ -2,15 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from datetime import time, timedelta
+from datetime import timedelta
 from typing import Any
-from zoneinfo import available_timezones
 
 from django.conf import settings
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
+from instances.api.clock_fields import TimeOfDay, TimeZone
 from instances.api.fields import Choice, Duration, Flag, Strict, Text
 from instances.api.receivers import ReceiverAddress
 from instances.models.webhook import DeliveryState, WebhookFormat, WebhookSource
@@ -23,35 +22,12 @@ _LONGEST_OVERLAP = timedelta(days=7)
 _FOR_PEOPLE = ("min_severity", "quiet_hours", "digest_at")
 
 
-@extend_schema_field({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "examples": ["09:00"]})
-class TimeOfDay(serializers.Field):  # type: ignore[type-arg]
-    default_error_messages = {"not_a_time_of_day": "write a time of day such as 09:00"}
-
-    def to_internal_value(self, data: Any) -> time:
-        if not isinstance(data, str) or re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", data, re.ASCII) is None:
-            self.fail("not_a_time_of_day")
-        return time.fromisoformat(data)
-
-    def to_representation(self, value: Any) -> Any:
-        return value
-
-
 class QuietHours(Strict):
     """From when until when only urgent messages come; over midnight where `until` is earlier."""
 
     def get_fields(self) -> Any:
         """`from` is a word of Python's own."""
         return {"from": TimeOfDay(), "until": TimeOfDay()}
-
-
-class TimeZone(Text):
-    default_error_messages = {"unknown_zone": "write a time zone such as Europe/Berlin"}
-
-    def to_internal_value(self, data: Any) -> str:
-        text = super().to_internal_value(data)
-        if text not in available_timezones():
-            self.fail("unknown_zone")
-        return text
 
 
 class WebhookPatch(Strict):

@@ -171,7 +171,6 @@ FIELD_CODES: dict[str, str] = {
     "kept": "Novita keeps it for itself.",
     "like_an_id": "A name must not look like an id.",
     "not_exposed": "The port is not among those exposed.",
-    "not_a_zone": "It names no time zone.",
     "unknown_policy": "There is no auto-stop policy of that name.",
     "unknown_product": "Novita has no such product.",
     "unknown_region": "Novita has no such region.",

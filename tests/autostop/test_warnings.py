@@ -14,8 +14,10 @@ from autostop.notices import WARNING, links_of_event
 from autostop.passes import run_pass
 from autostop.results import Outcome, PassResult
 from instances.events import SYSTEM, Actor
-from instances.models import Event, Instance, Job
+from instances.messages.news import news_of
+from instances.models import Delivery, Event, Instance, Job
 from instances.operations import keep_until, record_use, request_stop
+from instances.webhooks import endpoints, outbox
 from tests.autostop.metrics_server import MetricsServer
 from tests.autostop.rows import MINUTE, running_instance
 from tests.factories import make_offer
@@ -229,3 +231,22 @@ def test_guessing_links_is_slowed_down(client: Client) -> None:
     assert [one.status_code for one in answers[:30]] == [404] * 30
     assert answers[-1].status_code == 429
     assert int(answers[-1]["Retry-After"]) > 0
+
+
+def test_a_message_of_the_warning_carries_its_links_and_nothing_that_is_stored_does(
+    provider: MetricsServer, now: datetime
+) -> None:
+    address = {"url": "https://hooks.example/people", "format": "discord", "name": "people"}
+    endpoints.create(address, actor=PERSON, now=now)
+    idle = warned(provider, now)
+
+    while outbox.fan_out(now):
+        pass
+
+    delivery = Delivery.objects.get(event__type=WARNING)
+    (news,) = news_of([delivery], now=now)
+    assert [urlsplit(link.url).path for link in news.links] == list(urls(idle).values())
+    assert [link.label for link in news.links] == ["Keep it for 2 hours", "Keep it today", "Stop it now"]
+    tokens = [link.url.rsplit("/", 1)[1] for link in news.links]
+    stored = str([*Delivery.objects.values(), *Event.objects.values()])
+    assert not any(token in stored for token in tokens)

@@ -20,7 +20,7 @@ from instances.webhooks.kinds import (
 
 ROOT = Path(__file__).resolve().parents[3]
 ROOMS_OF_TYPES = (
-    *("instance", "job", "alarm", "automation", "account", "webhook"),
+    *("instance", "job", "alarm", "automation", "auto_stop_policy", "account", "webhook"),
     *("api_key", "person", "group", "sign_in"),
 )
 ROOMS = ("instances", "autostop", "sync", "novita_manager")
