@@ -7,7 +7,6 @@ from instances.operations.adoption import adopt, name_to_propose, release
 from instances.operations.allowance import Allowance, KeyLimit, admit_create, admit_running
 from instances.operations.automation import (
     LONGEST_PAUSE,
-    PauseTooLong,
     destruction_hold_reason,
     hold_reason,
     lift_freeze,
@@ -16,7 +15,7 @@ from instances.operations.automation import (
 )
 from instances.operations.errands import request_edit, request_migrate, request_restart, request_save_image
 from instances.operations.job_control import cancel_job, retry_job
-from instances.operations.keeping import KeepTooLong, end_keep, keep_until
+from instances.operations.keeping import end_keep, keep_until
 from instances.operations.refusals import (
     JobOpen,
     JobSent,
@@ -24,6 +23,7 @@ from instances.operations.refusals import (
     NameTaken,
     OperationRefused,
     Protected,
+    TooLong,
     Unmanaged,
     WrongPhase,
 )
@@ -44,13 +44,12 @@ __all__ = [
     "InstanceSpec",
     "JobOpen",
     "JobSent",
-    "KeepTooLong",
     "KeyLimit",
     "NameRequired",
     "NameTaken",
     "OperationRefused",
-    "PauseTooLong",
     "Protected",
+    "TooLong",
     "Unmanaged",
     "Used",
     "WrongPhase",

@@ -7,21 +7,16 @@ from django.db import transaction
 from instances.alarms import clear_alarm
 from instances.events import Actor, record
 from instances.models import AutomationPause, Machine, ProviderAccount
-from instances.operations.refusals import OperationRefused
+from instances.operations.refusals import TooLong
 from instances.provider import key_fingerprint
 
 LONGEST_PAUSE = timedelta(days=7)
 
 
-class PauseTooLong(OperationRefused):
-    code = "too_long"
-    status = 400
-
-
 def pause_automation(*, until: datetime, reason: str, actor: Actor, now: datetime) -> AutomationPause:
-    """Hold all rules until then; people's own acts go on. Raises PauseTooLong, whoever asks."""
+    """Hold all rules until then; people's own acts go on. Raises TooLong, whoever asks."""
     if until > now + LONGEST_PAUSE:
-        raise PauseTooLong("a pause lasts at most 7 days: pause again then", field="paused_until")
+        raise TooLong("a pause lasts at most 7 days: pause again then", field="paused_until")
     with transaction.atomic():
         pause, _ = AutomationPause.objects.update_or_create(
             pk=1,

@@ -7,22 +7,17 @@ from django.db import transaction
 
 from instances.events import Actor, record
 from instances.models import Instance
-from instances.operations.refusals import OperationRefused
+from instances.operations.refusals import TooLong
 from instances.operations.wishes import managed_instance
 
 LONGEST_KEEP = timedelta(days=30)
 _COLUMNS = ("keep_until", "keep_reason", "keep_by")
 
 
-class KeepTooLong(OperationRefused):
-    code = "too_long"
-    status = 400
-
-
 def keep_until(instance_id: UUID, until: datetime, *, reason: str, actor: Actor, now: datetime) -> Instance:
-    """No rule stops it before `until`, which replaces an earlier one. Raises KeepTooLong, Unmanaged, WrongPhase."""
+    """No rule stops it before `until`, which replaces an earlier one. Raises TooLong, Unmanaged, WrongPhase."""
     if until > now + LONGEST_KEEP:
-        raise KeepTooLong("an instance is kept for at most 30 days: keep it again then, or protect it", field="until")
+        raise TooLong("an instance is kept for at most 30 days: keep it again then, or protect it", field="until")
     with transaction.atomic():
         instance = managed_instance(instance_id)
         before = instance.keep_until

@@ -36,6 +36,13 @@ class Protected(OperationRefused):
     code = "protected"
 
 
+class TooLong(OperationRefused):
+    """A pause or a keep that would outlast what is possible."""
+
+    code = "too_long"
+    status = 400
+
+
 class NameTaken(OperationRefused):
     code = "name_taken"
 

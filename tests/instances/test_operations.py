@@ -9,13 +9,15 @@ from django.db import IntegrityError, transaction
 
 from instances.events import Actor, current_request_id
 from instances.lifecycle import JobState
-from instances.models import Event, Instance, Job
+from instances.models import AutomationPause, Event, Instance, Job
 from instances.operations import (
+    LONGEST_PAUSE,
     InstanceSpec,
     JobSent,
     NameTaken,
     OperationRefused,
     Protected,
+    TooLong,
     Unmanaged,
     WrongPhase,
     cancel_job,
@@ -323,6 +325,13 @@ def test_the_last_use_only_moves_forward_and_its_first_after_ready_is_told_once(
     assert stored == [LATER, LATER, LATER, LATER + timedelta(seconds=1)]
     assert instance.last_used_at == LATER + timedelta(seconds=1)
     assert types(instance).count("instance.first_used") == 1
+
+
+def test_no_pause_lasts_longer_than_a_week_whoever_asks_for_it() -> None:
+    with pytest.raises(TooLong):
+        pause_automation(until=NOW + LONGEST_PAUSE + timedelta(seconds=1), reason="", actor=PERSON, now=NOW)
+    assert not AutomationPause.objects.exists()
+    pause_automation(until=NOW + LONGEST_PAUSE, reason="", actor=PERSON, now=NOW)
 
 
 def test_a_pause_holds_rules_until_its_end_and_can_be_ended() -> None:

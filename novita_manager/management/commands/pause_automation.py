@@ -11,7 +11,7 @@ from django.utils import timezone
 from instances.api.times import parse_duration, rfc3339
 from instances.events import Actor
 from instances.models import AutomationPause
-from instances.operations import PauseTooLong, pause_automation, resume_automation
+from instances.operations import TooLong, pause_automation, resume_automation
 
 
 class Command(BaseCommand):
@@ -39,7 +39,7 @@ class Command(BaseCommand):
                 raise CommandError("a pause lasts more than nothing")
             try:
                 pause = pause_automation(until=now + span, reason=options["reason"], actor=actor, now=now)
-            except PauseTooLong as refusal:
+            except TooLong as refusal:
                 raise CommandError(refusal.detail) from None
         self.stdout.write(_told(pause, as_json=options["json"]))
 
