@@ -41,7 +41,7 @@ class Keep(APIView):
         keep_until(instance.pk, body["until"], reason=body["reason"], actor=actor_of(request), now=now)
         return _shown(instance, now)
 
-    @extend_schema(operation_id="instances_end_keep", request=None, responses=shapes.InstanceShape)
+    @extend_schema(operation_id="instances_end_keep", request=None, responses={200: shapes.InstanceShape})
     def delete(self, request: Request, ref: str) -> Response:
         now, instance = timezone.now(), find(ref)
         end_keep(instance.pk, actor=actor_of(request), now=now)
