@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from autostop.decide_facts import Code
 from autostop.decide_outcome import Decision
 from autostop.links import issue, links_of
 from autostop.models import Evaluation, KeepLink
@@ -30,10 +31,17 @@ def warn(instance_id: UUID, decision: Decision, *, actor: Actor, now: datetime) 
             return False
         issue(instance, stop_at=stop_at, now=now)
         after = warning_values(instance, stop_at)
-        reason = f"{decision.reason}. {after['local_data']}. {after['restart']}"
+        reason = f"{_why(decision, stop_at)}. {after['local_data']}. {after['restart']}"
         record(WARNING, at=now, actor=actor, instance=instance, reason=reason, after=after)
         Evaluation.objects.filter(instance=instance).update(promised_at=stop_at)
         return True
+
+
+def _why(decision: Decision, stop_at: datetime) -> str:
+    """What stops it: idleness, as the decision says, or a stop time that no activity moves."""
+    if decision.code is Code.WARNED:
+        return decision.reason
+    return f"it is stopped at {clock_words(stop_at)}, whatever it does: {decision.deadlines.hard_by}"
 
 
 def warning_values(instance: Instance, stop_at: datetime) -> dict[str, Any]:

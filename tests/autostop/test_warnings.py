@@ -250,3 +250,12 @@ def test_a_message_of_the_warning_carries_its_links_and_nothing_that_is_stored_d
     tokens = [link.url.rsplit("/", 1)[1] for link in news.links]
     stored = str([*Delivery.objects.values(), *Event.objects.values()])
     assert not any(token in stored for token in tokens)
+
+
+def test_a_warning_of_a_stop_time_names_what_set_it(provider: MetricsServer, now: datetime) -> None:
+    warned(provider, now, last_used_at=now, stop_at=now + 3 * MINUTE)
+
+    reason = Event.objects.get(type=WARNING).reason
+    assert reason.startswith("it is stopped at ")
+    assert "whatever it does: its stop time" in reason
+    assert "may sleep" not in reason
