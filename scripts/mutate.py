@@ -1,8 +1,8 @@
 """Mutation testing of the decisions: each small change to them must make a test fail.
 
-Every mutant is one change of one operator, comparison, constant or condition in `autostop/decide*.py`. It runs in a
-process of its own, forked from one that has everything else loaded: the quick tests first, the thorough ones on what
-survives them.
+Every mutant is one change of one operator, comparison, constant or condition in `autostop/decide*.py`; the options of
+decorators, such as `frozen=True`, decide nothing and are left as they are. A mutant runs in a process of its own, forked
+from one that has everything else loaded: the quick tests first, the thorough ones on what survives them.
 """
 
 import ast
@@ -25,6 +25,7 @@ MODULES = tuple(sorted(Path("autostop").glob("decide*.py")))
 QUICK = (
     "tests/autostop/test_decide.py",
     "tests/autostop/test_decide_deadlines.py",
+    "tests/autostop/test_decide_edges.py",
     "tests/autostop/test_decide_start.py",
 )
 THOROUGH = (
@@ -71,7 +72,10 @@ class Mutant:
 def mutants_of(path: Path) -> Iterator[Mutant]:
     """All single changes of a module, in the order of its lines."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    options = {id(part) for node in ast.walk(tree) for one in getattr(node, "decorator_list", ()) for part in ast.walk(one)}
     for index, node in enumerate(ast.walk(tree)):
+        if id(node) in options:
+            continue
         for number, what in enumerate(_changes(node)):
             changed = copy.deepcopy(tree)
             target = next(one for place, one in enumerate(ast.walk(changed)) if place == index)
