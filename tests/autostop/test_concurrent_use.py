@@ -41,7 +41,7 @@ def beside(provider: MetricsServer) -> Iterator[Callable[[], int]]:
                 now = timezone.now()
                 provider.now = now
                 run_pass(now=now, dry_run=False, actor=SYSTEM, trigger="schedule")
-                for instance in Instance.objects.all()[:20]:
+                for instance in Instance.objects.exclude(machine=None)[:20]:  # the test is still making others
                     with transaction.atomic():
                         machine = Machine.objects.select_for_update().get(instance=instance)
                         machine.observed_at = now
