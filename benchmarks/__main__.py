@@ -22,11 +22,12 @@ def main() -> int:
         django.setup()
         from benchmarks.auto_stop import auto_stop  # noqa: PLC0415
         from benchmarks.fleet_page import fleet_page  # noqa: PLC0415
+        from benchmarks.reclaiming import reclaiming  # noqa: PLC0415
         from benchmarks.syncing import syncing  # noqa: PLC0415
         from benchmarks.table import show  # noqa: PLC0415
         from benchmarks.watching import watching  # noqa: PLC0415
 
-        rows = [*watching(Path(folder)), *fleet_page(), *syncing(), *auto_stop()]
+        rows = [*watching(Path(folder)), *fleet_page(), *syncing(), *auto_stop(), *reclaiming()]
         show(rows)
         return 0 if all(row.ok for row in rows) else 1
 

@@ -49,9 +49,12 @@ def _reclaims(instance: Instance) -> str:
             "If Novita takes it back it is started again in place, which keeps its disks; moving it to another node loses "
             "its local data, which is precious, and is left to a person."
         )
-    return (
-        "If Novita takes it back it is brought back, started again in place where that is possible, which keeps its disks."
-    )
+    after = instance.on_reclaim.get("after", "auto")
+    if after == "off":
+        return "If Novita takes it back it stays stopped, and a person is asked."
+    first = "If Novita takes it back it is brought back: started again in place if possible, which keeps its disks"
+    then = {"start": "", "migrate": ", else moved to another node", "replace": ", else replaced by another machine"}
+    return f"{first}{then.get(after, ', else moved, or replaced by another machine that is no dearer')}."
 
 
 def _health(instance: Instance) -> str:

@@ -29,7 +29,8 @@ class Seen:
     `start_call_ended_at` of one that may make it run. `stop_sent`: the open job is a stop that Novita was asked for.
     `contradicted`: a call for something else was made last and never settled. `started_at` is Novita's own time of the
     last start. `shown_at` is when the first read began that shows the wish; `proven`: a list and a read by id, both begun
-    after the call, show it absent.
+    after the call, show it absent. `spot_reclaim`: a reclaim of it is open; `spot_doubt`: the spot fields leave open whether
+    Novita took it; `moved`: a move of ours was to bring it back.
     """
 
     wanted: str
@@ -49,6 +50,8 @@ class Seen:
     shown_at: datetime | None = None
     proven: bool = False
     spot_reclaim: bool = False
+    spot_doubt: bool = False
+    moved: bool = False
     settle: timedelta = timedelta(seconds=60)
 
 
@@ -83,7 +86,7 @@ def _of_wishless(seen: Seen) -> Consequence:
 def _of_unmet(seen: Seen) -> Consequence:
     if not shows(seen.wanted, seen.observed):
         if seen.observed is Observed.ABSENT and not seen.job_open:
-            return _gone()
+            return _gone(seen)
         since_our_stop = seen.stop_sent and not seen.call_in_flight and _started_later(seen) and not _started_by_us(seen)
         if seen.wanted == Wanted.STOPPED and seen.observed is Observed.RUNNING and since_our_stop:
             return _started_by_somebody()
@@ -103,7 +106,7 @@ def _of_met(seen: Seen) -> Consequence:
     if seen.wanted == Wanted.DELETED:
         return Consequence(meaning=Meaning.UNMET, reason="it came back at Novita after it was deleted")
     if seen.observed is Observed.ABSENT:
-        return _gone()
+        return _gone(seen)
     if seen.wanted == Wanted.RUNNING and seen.observed is Observed.EXITED:
         return _exited(seen)
     if seen.wanted == Wanted.STOPPED and seen.observed is Observed.RUNNING:
@@ -111,7 +114,9 @@ def _of_met(seen: Seen) -> Consequence:
     return _NOTHING
 
 
-def _gone() -> Consequence:
+def _gone(seen: Seen) -> Consequence:
+    if seen.spot_reclaim and seen.moved and seen.wanted == Wanted.RUNNING:
+        return Consequence(meaning=Meaning.RECLAIMED, reason="Novita lost it in a move that was to bring it back")
     return Consequence(meaning=Meaning.OUTSIDE, reason="it is gone from Novita though nobody here deleted it")
 
 
@@ -122,6 +127,10 @@ def _started_by_somebody() -> Consequence:
 def _exited(seen: Seen) -> Consequence:
     if seen.spot_reclaim:
         return Consequence(meaning=Meaning.RECLAIMED, reason="Novita took this spot instance back")
+    if seen.spot_doubt:
+        return Consequence(
+            meaning=Meaning.WAIT, reason="the spot fields leave open whether Novita took it: a person must say"
+        )
     if seen.read_began_at <= seen.first_seen_at:
         return Consequence(meaning=Meaning.WAIT, reason="a second read must show that it exited and was not reclaimed")
     if _within_settle(seen):

@@ -128,6 +128,13 @@ def begin_checks(instance: Instance, machine: Machine, *, now: datetime) -> None
     instance.save(update_fields=_BEGIN_COLUMNS)
 
 
+def take_proof(instance: Instance, machine: Machine, *, now: datetime) -> None:
+    """It was proven ready before it became the instance's machine: ready in this run, and checked on. As `begin_checks`."""
+    instance.health_state, instance.health_failures = HealthState.OK, 0
+    instance.ready_at = max(now, machine.running_since) if machine.running_since else now
+    begin_checks(instance, machine, now=now)
+
+
 def end_checks(instance: Instance) -> None:
     """Stop checking: it left running. In the caller's transaction. `ready_at` stays, as history."""
     instance.health_state, instance.health_failures = HealthState.NONE, 0

@@ -258,6 +258,8 @@ def phase_of(facts: PhaseFacts) -> tuple[Phase, str]:
 
 def _ended(facts: PhaseFacts) -> tuple[Phase, str] | None:
     if facts.observed is Observed.ABSENT:
+        if facts.verb == Verb.REPLACE and facts.called and facts.wanted == Wanted.RUNNING:
+            return Phase.MIGRATING, "Novita no longer shows it; what replaces it is being made"
         if facts.wanted == Wanted.DELETED and facts.verb == Verb.DELETE and not facts.met:
             return Phase.DELETING, "Novita no longer shows it; a second read must prove it"
         if facts.wanted == Wanted.DELETED:

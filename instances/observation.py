@@ -19,15 +19,16 @@ from instances.consequences import Consequence, Meaning, Seen, consequence_of
 from instances.discovery import hand_over
 from instances.events import OUTSIDE, SYSTEM, record
 from instances.lifecycle import WISH_VERBS, JobState, Observed, Verb, Wanted, observed_of, shows
-from instances.models import Instance, Job, Machine, ProviderAccount
+from instances.models import Instance, Job, Machine, ProviderAccount, Reclaim
 from instances.models.machine import MachineQuerySet
 from instances.novita.types import InstanceDetail
 from instances.operations.jobs import derive_job, end_job, write_wish
 from instances.outside import outside_changes, take_over_settings
 from instances.phases import current_job, refresh_phase
 from instances.readings import COMPARED, Reading, changes, connection_of, endpoints_of
+from instances.reclaims import is_in_doubt, note_sign, still_taken
 from instances.sightings import OBSERVED_COLUMNS, note_move, take_columns, take_disk_prices
-from instances.spot import is_notified, is_reclaimed, tell_notice
+from instances.succession import take_over_if_moved
 
 _DETAIL_COLUMNS = (
     *("endpoints", "connection", "details_due", "details_read_at", "data_purged_at"),
@@ -70,7 +71,7 @@ def observe(
     known_at = effective_observed_at(machine, account)
     if known_at is not None and began_at < known_at:
         return False
-    before, notified = machine.observed, is_notified(machine)
+    before = machine.observed
     differing = changes(machine, reading)
     outside = outside_changes(machine, differing)
     take_columns(machine, differing, before, began_at=began_at, listed=listed)
@@ -78,8 +79,6 @@ def observe(
         clear_alarm("surplus_machine", machine.novita_id or "", now=now)
     meter.follow(machine, machine.observed, read_began_at=began_at, read_ended_at=now, known_at=known_at)
     machine.save(update_fields=OBSERVED_COLUMNS)
-    if is_notified(machine) and not notified:
-        tell_notice(machine, now=now)
     _after(machine, before, began_at=began_at, now=now, outside=outside)
     return True
 
@@ -191,7 +190,7 @@ def calls_that_move(instance_ids: Collection[UUID]) -> dict[UUID, datetime]:
     return {
         key: job.call_ended_at or job.called_at
         for key, job in last.items()
-        if job.verb in (Verb.CREATE, Verb.START, Verb.MIGRATE) and job.called_at
+        if job.verb in (Verb.CREATE, Verb.START, Verb.MIGRATE, Verb.REPLACE) and job.called_at
     }
 
 
@@ -205,10 +204,10 @@ def resolve_attempt(machine: Machine, novita_id: str, *, now: datetime, how: str
     if machine.novita_id is not None or not hand_over(novita_id, instance):
         return False
     machine.novita_id = novita_id
-    current = instance.machine
-    surplus = (
-        current is not None and current.pk != machine.pk and current.absent_at is None and current.novita_id is not None
-    )
+    current, job = instance.machine, current_job(instance)
+    expected = job is not None and job.verb == Verb.REPLACE and job.arguments.get("machine") == machine.pk
+    other = current is not None and current.pk != machine.pk and current.absent_at is None and current.novita_id is not None
+    surplus = other and not expected
     if surplus:
         machine.surplus_since = now
     machine.given_up_at = None
@@ -216,15 +215,10 @@ def resolve_attempt(machine: Machine, novita_id: str, *, now: datetime, how: str
     if surplus:
         note_surplus(instance, machine, now=now, how=how)
         return True
-    record(
-        "instance.created",
-        at=now,
-        actor=SYSTEM,
-        instance=instance,
-        job=current_job(instance),
-        reason=how,
-        after={"novita_id": novita_id},
-    )
+    type_ = "instance.replacement_created" if expected else "instance.created"
+    record(type_, at=now, actor=SYSTEM, instance=instance, job=job, reason=how, after={"novita_id": novita_id})
+    if expected:
+        return True
     if instance.machine_id != machine.pk or instance.given_up:
         instance.machine, instance.given_up = machine, False
         instance.save(update_fields=["machine", "given_up"])
@@ -237,14 +231,10 @@ def note_surplus(instance: Instance, machine: Machine, *, now: datetime, how: st
     record(
         "instance.surplus_found", at=now, actor=SYSTEM, instance=instance, reason=how, after={"novita_id": machine.novita_id}
     )
-    _alarm_surplus(instance, machine, now)
-
-
-def _alarm_surplus(instance: Instance, machine: Machine, now: datetime) -> None:
     raise_alarm(
         "surplus_machine",
         machine.novita_id or "",
-        text=f"{instance.name} has a second live machine at Novita, {machine.novita_id}: a create's answer was lost",
+        text=f"{instance.name} has a second live machine at Novita, {machine.novita_id}: {how}",
         remedy=f"Delete {machine.novita_id} at Novita unless you need it: it is billed and nothing here touches it",
         now=now,
         instance=instance,
@@ -265,13 +255,14 @@ def _after(
 ) -> None:
     """What follows for the instance: its wish, its health, its phase, its open job."""
     instance = _locked_instance(machine)
-    if instance.machine_id != machine.pk:
+    if instance.machine_id != machine.pk and not _succeeds(instance, machine, now):
         return
     instance.machine = machine
     if before is not machine.observed:
         _tell_move(instance, machine, before, began_at, now)
+    reclaim = note_sign(instance, machine, began_at=began_at, now=now)
     job = current_job(instance)
-    seen = _seen(instance, machine, job, began_at)
+    seen = _seen(instance, machine, job, began_at, reclaim)
     if outside:
         take_over_settings(instance, outside, began_at=began_at, now=now)
     consequence = consequence_of(seen)
@@ -287,6 +278,14 @@ def _after(
     elif before is not machine.observed:
         Job.objects.filter(pk=job.pk, state="queued", next_attempt_at__gt=now).update(next_attempt_at=now)
     refresh_phase(instance, now=now)
+
+
+def _succeeds(instance: Instance, machine: Machine, now: datetime) -> bool:
+    """Whether the instance goes on with this machine, since a move of ours ended under another id."""
+    old = take_over_if_moved(instance, machine, now=now)
+    if old is not None and old.absent_at is None:
+        note_surplus(instance, old, now=now, how="a move of it ended under another id and left this one behind")
+    return old is not None
 
 
 def _tell_move(instance: Instance, machine: Machine, before: Observed, began_at: datetime, now: datetime) -> None:
@@ -311,10 +310,10 @@ def _money(machine: Machine) -> str | None:
     return None if machine.price_usd_per_hour is None else str(machine.price_usd_per_hour)
 
 
-_STARTERS = (Verb.CREATE, Verb.START, Verb.RESTART, Verb.MIGRATE)
+_STARTERS = (Verb.CREATE, Verb.START, Verb.RESTART, Verb.MIGRATE, Verb.REPLACE)
 
 
-def _seen(instance: Instance, machine: Machine, job: Job | None, began_at: datetime) -> Seen:
+def _seen(instance: Instance, machine: Machine, job: Job | None, began_at: datetime, reclaim: Reclaim | None) -> Seen:
     called = instance.jobs.exclude(called_at=None).order_by("-called_at")
     last = called.first()
     starter = last if last is None or last.verb in _STARTERS else called.filter(verb__in=_STARTERS).first()
@@ -336,7 +335,9 @@ def _seen(instance: Instance, machine: Machine, job: Job | None, began_at: datet
         started_at=machine.started_at,
         shown_at=instance.shown_at,
         proven=_is_proven_absent(machine, job),
-        spot_reclaim=is_reclaimed(machine),
+        spot_reclaim=reclaim is not None and still_taken(reclaim),
+        moved=reclaim is not None and any(one["verb"] == Verb.MIGRATE for one in reclaim.tries),
+        spot_doubt=is_in_doubt(reclaim, machine),
         settle=settings.SETTLE_PERIOD,
     )
 
@@ -376,8 +377,6 @@ def _apply(instance: Instance, consequence: Consequence, *, began_at: datetime, 
         record(type_, at=now, actor=SYSTEM, instance=instance, reason=consequence.reason)
     elif consequence.meaning is Meaning.OUTSIDE:
         _changed_outside(instance, consequence, now)
-    elif consequence.meaning is Meaning.RECLAIMED and instance.phase not in ("reclaiming", "stopped"):
-        record("instance.reclaimed", at=now, actor=OUTSIDE, instance=instance, reason=consequence.reason)
 
 
 def _changed_outside(instance: Instance, consequence: Consequence, now: datetime) -> None:

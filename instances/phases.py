@@ -16,6 +16,8 @@ from instances.lifecycle import (
     phase_of,
 )
 from instances.models import Instance, Job
+from instances.moves import tell_if_moved
+from instances.reclaims import is_reclaiming
 
 _STAGES = {
     Observed.CREATING: "creating",
@@ -61,6 +63,8 @@ def refresh_phase(instance: Instance, *, now: datetime, actor: Actor = SYSTEM, r
                 before={"phase": previous},
                 after={"phase": str(phase)},
             )
+            if phase is Phase.READY and previous != Phase.UNHEALTHY:
+                tell_if_moved(instance, now=now)
     _move_end(instance, now)
     instance.next_job_action = _next_action(job)
     touched = [name for name in _COLUMNS if getattr(instance, name) != before[name]]
@@ -96,7 +100,7 @@ def facts_of(instance: Instance, job: Job | None) -> PhaseFacts:
     return PhaseFacts(
         wanted=instance.wanted,
         met=instance.met,
-        verb=job.verb if job else "",
+        verb=job.verb if job and not job.arguments.get("swapped") else "",
         called=bool(job and job.was_called),
         observed=instance.observed,
         raw_status=machine.status if machine else "",
@@ -106,7 +110,7 @@ def facts_of(instance: Instance, job: Job | None) -> PhaseFacts:
         health=instance.health_state,
         health_detail=instance.health_detail,
         well_since_running=instance.well_since_running,
-        reclaim_open=False,
+        reclaim_open=is_reclaiming(instance),
         spot_notified=bool(machine and machine.spot_status.lower() in ("notified", "reclaiming")),
         reclaim_at=machine.reclaim_at if machine else None,
         price_text=f"at ${price.normalize():f} per hour" if price else "",

@@ -60,8 +60,6 @@ def reading_of(remote: RemoteInstance) -> Reading:
         "provider_name": remote.name,
         "status": remote.status or "(no status)",
         "status_error": error,
-        "spot_status": remote.spot_status,
-        "reclaim_at": remote.spot_reclaim_at,
         "billing_mode": remote.billing_mode,
         "ports": [{"port": one.port, "type": one.type} for one in remote.ports],
     }
@@ -79,6 +77,8 @@ def reading_of(remote: RemoteInstance) -> Reading:
         "stopped_at": remote.stopped_at,
     }
     columns |= {name: value for name, value in said.items() if value}
+    if remote.tells_spot:
+        columns |= {"spot_status": remote.spot_status, "reclaim_at": remote.spot_reclaim_at}
     columns = {name: _fitting(name, value) for name, value in columns.items()}
     return Reading(novita_id=remote.id, columns=columns, created_at=remote.created_at)
 

@@ -128,6 +128,30 @@ def _price(told: Told) -> str:
     return f" at {usd_per_hour(price)} per hour" if price.is_finite() else ""
 
 
+def _revival(told: Told) -> str:
+    how = {
+        "start": "started where it was",
+        "migrate": "moved to another node",
+        "replace": "replaced by another machine",
+        "create": "made anew",
+        "save_image": "saved as an image",
+    }
+    return f"It is to be {how.get(str(told.after.get('verb')), 'started where it was')}"
+
+
+def _replaced(words: str) -> Callable[[Told], str]:
+    """With its place and price before and after, where they differ."""
+
+    def tell(told: Told) -> str:
+        place = told.after.get("region")
+        moved = f" in {place}" if place and place != told.before.get("region") else ""
+        before = _price(Told(type=told.type, after=told.before))
+        was = f", before{before}" if before and before != _price(told) else ""
+        return f"{words}{moved}{_price(told)}{was}"
+
+    return tell
+
+
 def _settings_changed(told: Told) -> str:
     changes = [f"{name.replace('_', ' ')} to {_value(value)}" for name, value in told.after.items()]
     return f"{_subject(told)} set {', '.join(changes)}" if changes else f"{_subject(told)} changed its settings"
@@ -197,6 +221,14 @@ _TELLERS: dict[str, Callable[[Told], str]] = {
     "instance.connection_read": _fixed("{who} read its passwords and environment"),
     "instance.log_read": _fixed("{who} read its log"),
     "instance.reclaim_notified": _fixed("Novita announced that it takes this spot instance back"),
+    "instance.revival_requested": _revival,
+    "instance.replacement_created": _fixed("Novita made what is to replace it; it is not used before it is ready"),
+    "instance.replaced": _replaced("Another machine took its place"),
+    "instance.moved_to_new_id": _replaced("Novita moved it to another id"),
+    "instance.old_let_go": _fixed("Novita was asked to delete the machine it had before"),
+    "instance.migrated": _replaced("It is well at its new place"),
+    "instance.reclaim_ended": _fixed("The reclaim is over"),
+    "instance.reclaim_failed": _fixed("The reclaim ended badly"),
     "instance.reappeared": _fixed("It came back at Novita"),
     "instance.surplus_found": _fixed("A second live machine of it was found at Novita"),
     "instance.startup_overdue": _fixed("It takes longer to start than allowed"),
@@ -211,7 +243,6 @@ _TELLERS: dict[str, Callable[[Told], str]] = {
     "job.create_sent": _create_sent,
     "job.create_refused": _fixed("Novita refused an offer"),
     "job.create_attempt_given_up": _fixed("Nothing came of the create: another attempt may follow"),
-    "instance.revival_requested": _fixed("It is brought back: its start is asked for"),
     "webhook.disabled": _fixed("A webhook was switched off"),
     "api_key.created": _api_key("made"),
     "api_key.revoked": _api_key("revoked"),

@@ -100,6 +100,12 @@ AREAS = (
                 about="What it did, and when it changed its mind.",
             ),
             Way(title="Passes", icon="event_repeat", model="autostop.PassRun", about="Each pass over the fleet."),
+            Way(
+                title="Reclaims",
+                icon="undo",
+                model="instances.Reclaim",
+                about="What Novita took back, and what came of it.",
+            ),
         ),
     ),
     Area(

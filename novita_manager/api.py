@@ -18,6 +18,7 @@ from instances.api.webhooks import DeliveryViewSet, WebhookViewSet
 from novita_manager.explain import Explain
 from novita_manager.idempotency import Replayed
 from sync import api as sync
+from sync import reclaim_api as reclaims
 
 _VIEWSETS: dict[str, type[ApiViewSet]] = {
     "instances": InstanceViewSet,
@@ -62,5 +63,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("costs", CostsView.as_view(), name="costs"),
     *_routes_of(autostop.urlpatterns),
     *_routes_of(sync.urlpatterns),
+    *_routes_of(reclaims.urlpatterns),
     *_router.urls,
 ]

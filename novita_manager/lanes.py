@@ -60,7 +60,7 @@ LANES = {
                 "details": watch.read_details_if_due,
                 "deadlines": deadlines.mark_overdue,
                 "auto_stop": passes.run_if_due,
-                "reclaims": reclaims.revive_if_due,
+                "reclaims": reclaims.act_if_due,
             },
         ),
         Lane(

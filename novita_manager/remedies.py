@@ -36,7 +36,7 @@ _BY_PHASE = {
     "unhealthy": "Make its service answer on the ports that are checked, or restart it. Nothing is restarted by itself.",
     "stopped": "Start it: it keeps its disks until Novita purges them.",
     "failed": "Try the failed job again, start it, or delete it.",
-    "reclaiming": "Nothing: it is started again where it was as soon as Novita has a GPU for it.",
+    "reclaiming": "Nothing: it is brought back by itself, as its next action says. What you ask for instead ends that.",
     "gone": "Nothing: it is gone from Novita. Create a new one.",
     "deleted": "Nothing: it is deleted. Create a new one.",
     "unknown": "Look at it in Novita's console: nothing here acts on a state it does not know.",

@@ -116,6 +116,8 @@ AUTO_STOP_CPU_CORES = env.number("AUTO_STOP_CPU_CORES", 0.5, minimum=0)
 AUTO_STOP_POLICY_EXISTS = "autostop.policies.policy_exists"  # asked by the room below
 MIGRATION_ENABLED = env.flag("MIGRATION_ENABLED", True)
 MIGRATION_INTERVAL = env.duration("MIGRATION_INTERVAL_MINUTES", "15", bare="m")
+MIGRATION_COOL_DOWN = env.duration("MIGRATION_COOL_DOWN", "10m", bare="m", minimum="0s")
+MIGRATION_MOST_PER_PASS = env.integer("MIGRATION_MOST_PER_PASS", 0, minimum=0)  # 0: at most 5, or 20 % of the spot instances
 
 # --- outside --------------------------------------------------------------------------------------------------------
 PUBLIC_URL = env.url("PUBLIC_URL")

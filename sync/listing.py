@@ -110,9 +110,10 @@ def _rows(condition: Q) -> Iterable[dict[str, Any]]:
     differs = Q(instance__wanted=Wanted.RUNNING) & ~Q(status__iexact="running")
     differs |= Q(instance__wanted=Wanted.STOPPED) & ~Q(status__iexact="exited")
     unsettled |= Q(instance__machine_id=F("id")) & differs
+    ours = Q(instance__wanted=Wanted.DELETED) | Q(let_go_at__isnull=False)
     machines = Machine.objects.filter(condition).annotate(
         unsettled=Case(When(unsettled, then=Value(True)), default=Value(False)),
-        ours_to_end=Case(When(instance__wanted=Wanted.DELETED, then=Value(True)), default=Value(False)),
+        ours_to_end=Case(When(ours, then=Value(True)), default=Value(False)),
     )
     rows: Iterable[dict[str, Any]] = machines.values(*_COLUMNS, *COMPARED).iterator(chunk_size=2000)
     return rows

@@ -11,7 +11,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from instances.lifecycle import MOVING_STATUSES, OPEN_STATES, Observed, observed_of
-from instances.models import Instance, Machine, PeriodicWork, ProviderAccount
+from instances.models import Instance, Machine, PeriodicWork, ProviderAccount, Reclaim
+from instances.models.reclaim import OPEN_RECLAIMS
 from instances.novita.client import Novita
 from instances.novita.endpoints import PAGE_SIZE
 from instances.novita.errors import AuthFailed, NotFound, NovitaError
@@ -26,6 +27,7 @@ from sync.listing import run_list
 log = structlog.get_logger("sync")
 
 WATCH_INTERVAL = timedelta(seconds=5)
+NOTICE_INTERVAL = timedelta(seconds=15)  # how old the spot fields may be while one of ours is notified
 READS_A_ROUND = 20
 PAGES_TO_WATCH = 2
 
@@ -45,7 +47,7 @@ def watch_if_due(now: datetime) -> bool:
     if not in_motion():
         finish(held, now=timezone.now(), ok=True, detail="nothing is in motion")
         return True
-    if pages_of_a_list() <= PAGES_TO_WATCH:
+    if pages_of_a_list() <= PAGES_TO_WATCH or _spot_fields_are_due(now):
         return _list(held, novita(), trigger="watch")
     for machine in _moving_machines():
         renew(held, now=timezone.now())
@@ -87,10 +89,26 @@ def _nobody_listed_since(moment: datetime) -> bool:
     return not PeriodicWork.objects.filter(name__in=["poll", "watch"], succeeded_at__gte=moment).exists()
 
 
+def _spot_fields_are_due(now: datetime) -> bool:
+    """Spot fields are promised by lists alone: while one of ours is notified, a list of any size is at most so old."""
+    if not reclaims_are_watched():
+        return False
+    account = ProviderAccount.objects.filter(pk=1).first()
+    at = account.complete_list_at if account else None
+    return at is None or now - at >= NOTICE_INTERVAL - watch_interval()
+
+
 def in_motion() -> bool:
     """Whether anything is on its way: a machine, a wish that Novita was asked for, an attempt without an id."""
     asked = Instance.objects.managed().filter(jobs__state__in=OPEN_STATES, jobs__called_at__isnull=False)
-    return _in_motion().exists() or Machine.objects.unresolved().exists() or asked.exists()
+    moving = _in_motion().exists() or Machine.objects.unresolved().exists() or asked.exists()
+    return moving or reclaims_are_watched()
+
+
+def reclaims_are_watched() -> bool:
+    """Whether one of ours is announced to be taken back, or stopped in a way that leaves open by whom."""
+    watched = Q(notified_at__isnull=False, taken_at=None) | Q(code="doubt")
+    return Reclaim.objects.filter(watched, state__in=OPEN_RECLAIMS).exists()
 
 
 def pages_of_a_list() -> int:

@@ -21,7 +21,7 @@ from instances.executor.run import BATCH, carry_out, derive_missing
 from instances.models import Alarm, Instance, Job
 from instances.novita.simulator.server import SimulatorServer
 from instances.operations import InstanceSpec, request_create
-from sync import deadlines, watch
+from sync import deadlines, reclaims, watch
 from tests.factories import NOW, PERSON
 from tests.instances.novita.simulator.driver import Driver
 
@@ -34,6 +34,7 @@ class Drive:
 
     novita: Driver
     clock: time_machine.Traveller
+    with_reclaims: bool = False  # whether reclaims are acted on, and Novita's own moving is switched off
     before_job: Callable[[UUID], None] | None = None  # what a test does just before a job is carried out
 
     @property
@@ -66,6 +67,8 @@ class Drive:
             deadlines.mark_overdue,
         ):
             work(self.now)
+        if self.with_reclaims:
+            reclaims.act_if_due(self.now)
         self.check_health()
 
     def do_jobs(self) -> None:

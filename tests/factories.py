@@ -10,7 +10,7 @@ from django.test import Client
 from instances.correlation import new_correlation_id
 from instances.events import Actor
 from instances.lifecycle import WISH_VERBS, Observed, Verb, observed_of
-from instances.models import Cluster, Instance, Job, Machine, NetworkStorage, Offer, ProviderAccount, Template
+from instances.models import Cluster, Instance, Job, Machine, NetworkStorage, Offer, ProviderAccount, Reclaim, Template
 from instances.phases import refresh_phase
 from novita_manager.models import ApiKey
 
@@ -89,6 +89,12 @@ def make_job(instance: Instance, *, verb: str = "stop", state: str = "queued", n
     job = Job.objects.create(instance=instance, verb=verb, state=state, **{**values, **columns})
     refresh_phase(instance, now=now)
     return job
+
+
+def make_reclaim(instance: Instance, *, state: str = "decided", now: datetime = NOW, **columns: Any) -> Reclaim:
+    """Taken back and found so, nothing tried yet."""
+    values: dict[str, Any] = {"machine": instance.machine, "reclaim_at": now, "seen_at": now, "taken_at": now}
+    return Reclaim.objects.create(instance=instance, state=state, **{**values, **columns})
 
 
 def make_offer(

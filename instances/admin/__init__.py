@@ -8,6 +8,7 @@ from instances.admin.instance import InstanceAdmin
 from instances.admin.job import JobAdmin
 from instances.admin.machine import MachineAdmin
 from instances.admin.pause import AutomationPauseAdmin
+from instances.admin.reclaim import ReclaimAdmin
 from instances.admin.webhook import DeliveryAdmin, WebhookEndpointAdmin
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "OfferAdmin",
     "PeriodicWorkAdmin",
     "ProviderAccountAdmin",
+    "ReclaimAdmin",
     "TemplateAdmin",
     "WebhookEndpointAdmin",
 ]

@@ -35,6 +35,7 @@ _PLAIN = (
     "protected",
     "local_data",
     "on_startup_timeout",
+    "on_reclaim",
     "health_check",
 )
 
@@ -105,7 +106,7 @@ def placement_json(placement: Placement) -> dict[str, Any]:
 
 def settings_columns(body: dict[str, Any]) -> dict[str, Any]:
     """Columns of the settings a body names."""
-    names = ("health_check", "webhook_url", "labels", "owner", "protected", "local_data", "on_startup_timeout")
+    names = ("health_check", "webhook_url", "labels", "owner", "protected", "local_data", "on_startup_timeout", "on_reclaim")
     money = ("fallback_to_on_demand", "max_price_usd_per_hour")
     columns = {name: body[name] for name in ("name", *names, *money) if name in body}
     auto_stop = body.get("auto_stop", {})

@@ -9,6 +9,7 @@ from django.utils.dateparse import parse_datetime
 
 from instances.api.times import duration_text, rfc3339
 from instances.models import Alarm, Event, Instance, Job, Machine, ProviderAccount
+from instances.models.instance import AfterReclaim, OnNotice
 from instances.observation import effective_observed_at
 
 _SIX_PLACES = Decimal("0.000001")
@@ -49,6 +50,7 @@ def instance_json(instance: Instance, *, now: datetime, account: ProviderAccount
         "owner": instance.owner or None,
         "protected": instance.protected,
         "local_data": instance.local_data,
+        "on_reclaim": on_reclaim_json(instance),
         "template_id": instance.template_id or None,
         "image_url": (machine.image_url if machine else "") or instance.image_url or None,
         "open_job": job_json(job) if job else None,
@@ -90,6 +92,11 @@ def auto_stop_json(instance: Instance) -> dict[str, Any]:
         "keep_until": _time(instance.keep_until),
         "keep_reason": instance.keep_reason or None,
     }
+
+
+def on_reclaim_json(instance: Instance) -> dict[str, Any]:
+    """With the defaults that hold where nothing was said."""
+    return {"on_notice": OnNotice.WAIT.value, "after": AfterReclaim.AUTO.value, "save_image": "", **instance.on_reclaim}
 
 
 def next_action_json(action: Mapping[str, Any] | None) -> dict[str, Any] | None:

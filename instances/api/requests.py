@@ -12,11 +12,12 @@ from instances.api.fields import Choice, Duration, Flag, Labels, Moment, Money, 
 from instances.api.receivers import InstanceReceiver
 from instances.correlation import ENVIRONMENT_NAME
 from instances.lifecycle import Phase
-from instances.models.instance import AutoStopMode, BillingMode, LocalData, OnStartupTimeout
+from instances.models.instance import AfterReclaim, AutoStopMode, BillingMode, LocalData, OnNotice, OnStartupTimeout
 from instances.naming import ID_SHAPE, LONGEST_NAME, RESERVED_NAMES
 
 LARGEST_BULK = 500
 _LONGEST_WAIT = timedelta(days=30)
+_IMAGE_SHAPE = r"[^\s/]+(/[^\s/]+)+"
 _MOST_PORTS_AND_TOOLS = 15
 _PORTS_NOVITA_KEEPS = range(2222, 2225)
 
@@ -99,6 +100,20 @@ class HealthCheck(Strict):
     tcp = TcpCheck(required=False)
 
 
+class OnReclaim(Strict):
+    """What is done when Novita takes a spot instance back; what is left out has its default.
+
+    `after`: `auto` starts it in place, then moves or replaces what is disposable; `off` asks a person. `save_image` is
+    pushed when Novita announces it, as registry/repository:tag; "" saves none.
+    """
+
+    on_notice = Choice(choices=OnNotice.values, required=False)
+    after = Choice(choices=AfterReclaim.values, required=False)
+    save_image = Text(
+        max_length=500, pattern=_IMAGE_SHAPE, hint="write it as registry/repository:tag", required=False, allow_blank=True
+    )
+
+
 class AutoStop(Strict):
     mode = Choice(choices=AutoStopMode.values, required=False)
     threshold = Duration(least=timedelta(seconds=1), most=_LONGEST_WAIT, required=False, allow_null=True)
@@ -135,6 +150,7 @@ class Settings(Strict):
     protected = Flag(required=False)
     local_data = Choice(choices=LocalData.values, required=False)
     on_startup_timeout = Choice(choices=OnStartupTimeout.values, required=False)
+    on_reclaim = OnReclaim(required=False)
     fallback_to_on_demand = Flag(required=False)
     max_price_usd_per_hour = Money(required=False, allow_null=True)
 
@@ -223,7 +239,7 @@ class Adopt(Act, Settings):
 
 
 class SaveImage(Act):
-    image = Text(max_length=500, pattern=r"[^\s/]+(/[^\s/]+)+", hint="write it as registry/repository:tag")
+    image = Text(max_length=500, pattern=_IMAGE_SHAPE, hint="write it as registry/repository:tag")
     registry_auth_id = Text(max_length=64, allow_blank=True, default="")
 
 

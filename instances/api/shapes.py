@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from instances.api.fields import AnyObject, Labels
 from instances.lifecycle import HealthState, JobState, Phase, Verb, Wanted
-from instances.models.instance import AutoStopMode, BillingMode, LocalData
+from instances.models.instance import AfterReclaim, AutoStopMode, BillingMode, LocalData, OnNotice
 
 
 class ActorShape(serializers.Serializer[None]):
@@ -60,6 +60,12 @@ class NextActionShape(serializers.Serializer[None]):
     why = serializers.CharField()
 
 
+class OnReclaimShape(serializers.Serializer[None]):
+    on_notice = serializers.ChoiceField(choices=OnNotice.values)
+    after = serializers.ChoiceField(choices=AfterReclaim.values)
+    save_image = serializers.CharField(allow_blank=True)
+
+
 class InstanceShape(serializers.Serializer[None]):
     id = serializers.UUIDField()
     name = serializers.CharField()
@@ -95,6 +101,7 @@ class InstanceShape(serializers.Serializer[None]):
     owner = serializers.CharField(allow_null=True)
     protected = serializers.BooleanField()
     local_data = serializers.ChoiceField(choices=LocalData.values)
+    on_reclaim = OnReclaimShape()
     template_id = serializers.CharField(allow_null=True)
     image_url = serializers.CharField(allow_null=True)
     open_job = JobShape(allow_null=True)

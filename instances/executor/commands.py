@@ -46,7 +46,7 @@ def _mark_sent(job: Job, instance: Instance) -> bool:
     now = timezone.now()
     with transaction.atomic():
         fresh = locked_instance(instance.pk)
-        if job.requested_by_kind == "rule" and fresh.protected and not job.was_called:
+        if _is_kept_from(job, fresh):
             outcomes.cancel_protected(job, fresh, now)
             return False
         arguments = dict(job.arguments)
@@ -68,7 +68,16 @@ def _mark_sent(job: Job, instance: Instance) -> bool:
         return True
 
 
+def _is_kept_from(job: Job, instance: Instance) -> bool:
+    """A rule may start a protected one, which changes nothing of it, and nothing else."""
+    harmless = job.verb == Verb.START or "auto_migrate" in job.arguments
+    return job.requested_by_kind == "rule" and instance.protected and not job.was_called and not harmless
+
+
 def _edit(client: Novita, novita_id: str, arguments: dict[str, Any]) -> str:
+    if "auto_migrate" in arguments:
+        client.set_auto_migrate(novita_id, enabled=arguments["auto_migrate"], include_system_disk=False)
+        return ""
     ports = arguments.get("ports")
     client.edit_instance(
         novita_id,

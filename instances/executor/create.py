@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 
 from django.db import transaction
 from django.utils import timezone
@@ -24,7 +25,7 @@ from instances.novita.pace import Rank
 from instances.observation import locked_account, observe, resolve_attempt
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
-from instances.placement import Candidate, Placement
+from instances.placement import Candidate, Placement, Wish
 from instances.provider_key import note_key_refused
 from instances.readings import reading_of
 
@@ -35,16 +36,16 @@ def call_create(job: Job, instance: Instance, client: Novita) -> None:
     """One attempt at the best candidate left."""
     now = timezone.now()
     try:
-        refused = _too_poor() or fill_in(instance, client, now)
+        refused = too_poor() or fill_in(instance, client, now)
         if refused is not None:
             outcomes.finish(job, refused, now=now)
             return
-        ranked = _placement(job, instance, client, now)
+        ranked = placement_of(job, instance, client, now, wish=_wish_of(job, instance))
     except NovitaError as error:
         outcomes.not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts + 1))
         return
     if not ranked.candidates:
-        _none_left(job, ranked, now)
+        none_left(job, ranked, now)
         return
     candidate = ranked.candidates[0]
     request = create_request(instance, candidate)  # before the intent: what cannot be read is no attempt
@@ -57,7 +58,7 @@ def call_create(job: Job, instance: Instance, client: Novita) -> None:
     if not may_call(job):
         return
     try:
-        novita_id = client.create_instance(_identified(request, machine.correlation_id or ""))
+        novita_id = client.create_instance(identified(request, machine.correlation_id or ""))
     except NovitaError as error:
         reach("create.after_call")
         _failed(job, machine, candidate, ranked, error)
@@ -141,7 +142,7 @@ def create_request(instance: Instance, candidate: Candidate) -> CreateRequest:
     )
 
 
-def _identified(request: CreateRequest, correlation_id: str) -> CreateRequest:
+def identified(request: CreateRequest, correlation_id: str) -> CreateRequest:
     """With the correlation id in its name, which is the proof, and in its environment where there is room, as a witness."""
     envs = dict(request.envs)
     if len(envs) < MOST_ENVS:
@@ -149,25 +150,31 @@ def _identified(request: CreateRequest, correlation_id: str) -> CreateRequest:
     return replace(request, name=provider_name(request.name, correlation_id), envs=envs)
 
 
-def _too_poor() -> Step | None:
+def too_poor() -> Step | None:
     """Refuse to open a bill below MIN_BALANCE_USD."""
     reason = balance.too_poor(ProviderAccount.objects.filter(pk=1).first())
     return Step(act=Act.FAIL, code="no_money", reason=reason) if reason else None
 
 
-def _placement(job: Job, instance: Instance, client: Novita, now: datetime) -> Placement:
+def _wish_of(job: Job, instance: Instance) -> Wish:
+    """As it was asked for; one made anew after a reclaim is never dearer than it was where the request names no cap."""
+    wish = catalogue.wish_of(instance)
+    cap = job.arguments.get("max_price")
+    return wish if cap is None else replace(wish, max_price_usd_per_hour=Decimal(cap))
+
+
+def placement_of(job: Job, instance: Instance, client: Novita, now: datetime, *, wish: Wish) -> Placement:
     """The ranking kept on the job while candidates are left, else a fresh one."""
     kept = placement.from_dict(job.placement)
     if kept.candidates:
         return kept
-    wish = catalogue.wish_of(instance)
     offers = catalogue.fresh_offers(client, wish=wish, gpu_num=instance.gpu_num, now=now)
     ranked = placement.rank(wish, offers)
     store(job, placement=placement.to_dict(ranked))
     return ranked
 
 
-def _none_left(job: Job, ranked: Placement, now: datetime) -> None:
+def none_left(job: Job, ranked: Placement, now: datetime) -> None:
     reasons = "; ".join(sorted({f"{one.product_name} in {one.region}: {one.reason}" for one in ranked.refused})[:20])
     if job.patience_until is not None and now < job.patience_until:
         at = min(now + capacity_gap(job.attempts + 1), job.patience_until)
@@ -250,12 +257,12 @@ def _failed(job: Job, machine: Machine, candidate: Candidate, ranked: Placement,
     elif isinstance(error, Unavailable):
         outcomes.not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts))
     elif isinstance(error, NoCapacity | NotFound):
-        _next_candidate(job, candidate, ranked, error, now)
+        next_candidate(job, candidate, ranked, error, now)
     else:
         outcomes.finish(job, Step(act=Act.FAIL, code=error.code, reason=error.message), now=now)
 
 
-def _next_candidate(job: Job, candidate: Candidate, ranked: Placement, error: NovitaError, now: datetime) -> None:
+def next_candidate(job: Job, candidate: Candidate, ranked: Placement, error: NovitaError, now: datetime) -> None:
     left = placement.refuse(ranked, candidate, code=error.code, reason=error.message)
     with transaction.atomic():
         fresh = locked_instance(job.instance_id)
@@ -272,4 +279,4 @@ def _next_candidate(job: Job, candidate: Candidate, ranked: Placement, error: No
         outcomes.not_sent(job, error, now=now, at=now)
     else:
         store(job, called_at=None, call_outcome="")  # the refused attempt made nothing
-        _none_left(job, left, now)
+        none_left(job, left, now)

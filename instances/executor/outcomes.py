@@ -20,6 +20,7 @@ from instances.operations.wishes import locked_instance
 from instances.periodic import bring_forward, process_name
 from instances.phases import refresh_phase
 from instances.provider_key import note_key_refused
+from instances.reclaims import is_reclaiming
 
 NEVER_FAIL = (Verb.STOP, Verb.DELETE)
 AUTH_GAP = timedelta(seconds=60)
@@ -44,7 +45,7 @@ def failed_call(job: Job, error: NovitaError, *, now: datetime) -> None:
     elif isinstance(error, AuthFailed):
         note_key_refused(error.message, now=now)
         not_sent(job, error, now=now, at=now + AUTH_GAP)
-    elif isinstance(error, NoCapacity) and job.verb == Verb.START and not _out_of_patience(job, now):
+    elif isinstance(error, NoCapacity) and _waits_for_capacity(job, now):
         not_sent(job, error, now=now, at=now + capacity_gap(job.attempts))
     elif isinstance(error, Unavailable) or (isinstance(error, Rejected) and job.verb in NEVER_FAIL):
         not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts))
@@ -103,13 +104,15 @@ def finish(job: Job, step: Step, *, now: datetime) -> None:
         if current.verb == Verb.CREATE:
             give_up_attempt(instance, now)
         end_job(current, state, now=now, instance=instance, actor=SYSTEM, reason=step.reason, error_code=step.code)
-        if pursues_wish(current, instance):
+        if state != JobState.SUCCEEDED and is_reclaiming(instance):
+            _let_the_reclaim_go_on(instance, now)
+        elif pursues_wish(current, instance):
             if state == JobState.FAILED:
                 end_wish(instance, now=now, actor=SYSTEM, reason=f"its {current.verb} failed: {step.reason}")
             elif state == JobState.SUPERSEDED and instance.observed in (Observed.ABSENT, Observed.NOTHING):
                 end_wish(instance, now=now, actor=OUTSIDE, reason=step.reason)
         if state == JobState.SUCCEEDED:
-            _after_success(current, instance)
+            _after_success(current, instance, now)
         derive_job(instance, now=now)
         refresh_phase(instance, now=now)
 
@@ -129,6 +132,13 @@ def take_up_again(job: Job, *, now: datetime) -> None:
     """A step of a job that had been set aside went well."""
     Job.objects.filter(pk=job.pk, error_code=set_aside.KIND).update(error_code="", error_detail="")
     clear_alarm(set_aside.KIND, f"job:{job.pk}", now=now)
+
+
+def _let_the_reclaim_go_on(instance: Instance, now: datetime) -> None:
+    """It was taken back and is still wanted: the wish stands, and what is tried next is decided with the reclaim."""
+    if instance.met_at is None:
+        instance.met_at = now
+        instance.save(update_fields=["met_at"])
 
 
 def cancel_protected(job: Job, instance: Instance, now: datetime) -> None:
@@ -177,7 +187,7 @@ def _confirming(job: Job, outcome: str, *, now: datetime, **changes: Any) -> Non
             call_outcome=outcome,
             call_ended_at=now,
             lease_until=None,
-            next_attempt_at=now + timedelta(seconds=1 if outcome == "unclear" else 3),
+            next_attempt_at=now + _first_look(job, outcome),
             **{"error_code": "", "error_detail": "", **changes},
         )
         if held:
@@ -194,12 +204,24 @@ def _confirming(job: Job, outcome: str, *, now: datetime, **changes: Any) -> Non
     bring_forward("watch", to=now)
 
 
-def _out_of_patience(job: Job, now: datetime) -> bool:
-    return job.patience_until is None or now >= job.patience_until
+def _first_look(job: Job, outcome: str) -> timedelta:
+    if outcome == "unclear":
+        return timedelta(seconds=1)
+    return timedelta(0) if "auto_migrate" in job.arguments else timedelta(seconds=3)
 
 
-def _after_success(job: Job, instance: Instance) -> None:
+def _waits_for_capacity(job: Job, now: datetime) -> bool:
+    """A start does, as long as its patience lasts; one for a reclaim is tried once, and what comes next is decided anew."""
+    if job.verb != Verb.START or "reclaim" in job.arguments:
+        return False
+    return job.patience_until is not None and now < job.patience_until
+
+
+def _after_success(job: Job, instance: Instance, now: datetime) -> None:
     if job.verb != Verb.EDIT:
+        return
+    if "auto_migrate" in job.arguments:
+        Machine.objects.filter(current_of=instance).update(auto_migrate_off_at=now)
         return
     shown = {name: job.arguments[name] for name in ("ports", "rootfs_size_gb") if name in job.arguments}
     for name, value in shown.items():

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from instances import set_aside
 from instances.executor import create, outcomes
+from instances.executor import replace as replacing
 from instances.executor.claims import claim, due_jobs
 from instances.executor.commands import call_command
 from instances.executor.facts import facts_of
@@ -112,6 +113,10 @@ def carry_out(job_id: UUID, *, client: Novita | None = None) -> Step | None:
         job_id=str(job.pk), instance_id=str(instance.pk), request_id=job.request_id
     ):
         began = time.perf_counter()
+        if job.verb == Verb.REPLACE:
+            step = replacing.carry_on(job, instance, client, held=_held_by_key(timezone.now()))
+            _log_step(job, step, time.perf_counter() - began)
+            return step
         step = next_step(facts_of(job, instance, now=timezone.now()))
         if step.act is Act.READ:
             step = _read(job, instance, client)

@@ -11,6 +11,7 @@ from instances.models.event import Event
 from instances.models.instance import Instance
 from instances.models.job import Job
 from instances.models.machine import Machine, RunningInterval
+from instances.models.reclaim import Reclaim
 from instances.models.tally import Tally
 from instances.models.utilisation import UtilisationMinute, UtilisationWatch
 from instances.models.webhook import Delivery, DeliveryAttempt, WebhookEndpoint
@@ -31,6 +32,7 @@ __all__ = [
     "ProviderAccount",
     "ProviderBreaker",
     "ProviderPace",
+    "Reclaim",
     "RunningInterval",
     "Tally",
     "Template",

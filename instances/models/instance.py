@@ -36,6 +36,23 @@ class OnStartupTimeout(models.TextChoices):
     STOP = "stop"
 
 
+class OnNotice(models.TextChoices):
+    """What is done when Novita announces that it takes a spot instance back."""
+
+    WAIT = "wait"
+    REPLACE = "replace"
+
+
+class AfterReclaim(models.TextChoices):
+    """How it is brought back once it was taken: `auto` goes by `local_data`, `off` asks a person."""
+
+    AUTO = "auto"
+    START = "start"
+    MIGRATE = "migrate"
+    REPLACE = "replace"
+    OFF = "off"
+
+
 class InstanceQuerySet(models.QuerySet["Instance"]):
     def managed(self) -> Self:
         return self.filter(managed=True)
@@ -106,6 +123,7 @@ class Instance(models.Model):
     protected = models.BooleanField(default=False)
     local_data = models.CharField(max_length=12, choices=LocalData, default=LocalData.DISPOSABLE)
     on_startup_timeout = models.CharField(max_length=10, choices=OnStartupTimeout, default=OnStartupTimeout.ALARM)
+    on_reclaim = models.JSONField(default=dict, blank=True)  # {"on_notice", "after", "save_image"}; {}: the defaults
 
     # Use, told by clients.
     last_used_at = models.DateTimeField(null=True, blank=True)

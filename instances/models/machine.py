@@ -31,6 +31,10 @@ class Machine(models.Model):
     called_at = models.DateTimeField(null=True, blank=True)
     given_up_at = models.DateTimeField(null=True, blank=True)
     surplus_since = models.DateTimeField(null=True, blank=True)
+    # A replacement is made beside the machine it is to follow, which is let go only once the new one is proven ready.
+    replaces = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    let_go_at = models.DateTimeField(null=True, blank=True)  # as a former machine, its deletion was asked for
+    auto_migrate_off_at = models.DateTimeField(null=True, blank=True)  # Novita's own moving of it was switched off
 
     # Observed: written by `observation` alone.
     provider_name = models.CharField(max_length=255, blank=True)

@@ -34,7 +34,8 @@ class VolumeMount:
 class RemoteInstance:
     """One instance as Novita tells it. `status` and `spot_status` are Novita's words, known or not.
 
-    The price is per GPU. `spot_reclaim_at` is the deadline while spot_status is `notified`.
+    The price is per GPU. `spot_reclaim_at` is the deadline while spot_status is `notified`; `tells_spot` is False for an
+    answer without spot fields, which are promised by lists alone.
     """
 
     id: str
@@ -60,6 +61,7 @@ class RemoteInstance:
     price_usd_per_gpu_hour: Decimal | None = None
     spot_status: str = ""
     spot_reclaim_at: datetime | None = None
+    tells_spot: bool = True
     ports: tuple[PortMapping, ...] = ()
     env: SecretMapping = field(default_factory=SecretMapping)
     tools: tuple[Tool, ...] = ()
@@ -268,6 +270,7 @@ def _instance_values(fields: Fields) -> dict[str, Any]:
         "price_usd_per_gpu_hour": fields.price("instancePrice"),
         "spot_status": fields.text("spotStatus"),
         "spot_reclaim_at": fields.time("spotReclaimTime"),
+        "tells_spot": "spotStatus" in fields or "spotReclaimTime" in fields,
         "env": SecretMapping(fields.pairs("envs")),
         "tools": tools_of(fields),
         "created_at": fields.time("createdAt"),

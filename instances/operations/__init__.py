@@ -27,7 +27,7 @@ from instances.operations.refusals import (
     Unmanaged,
     WrongPhase,
 )
-from instances.operations.revival import request_revival
+from instances.operations.revival import auto_migrate_due, request_auto_migrate_off, request_recreation, request_revival
 from instances.operations.settings import change_settings
 from instances.operations.use import Used, record_use
 from instances.operations.wishes import (
@@ -56,6 +56,7 @@ __all__ = [
     "admit_create",
     "admit_running",
     "adopt",
+    "auto_migrate_due",
     "cancel_job",
     "change_settings",
     "destruction_hold_reason",
@@ -67,10 +68,12 @@ __all__ = [
     "pause_automation",
     "record_use",
     "release",
+    "request_auto_migrate_off",
     "request_create",
     "request_delete",
     "request_edit",
     "request_migrate",
+    "request_recreation",
     "request_restart",
     "request_revival",
     "request_save_image",

@@ -7,9 +7,9 @@ from uuid import UUID
 from django.db import transaction
 
 from instances.events import Actor
-from instances.lifecycle import Observed, Verb, Wanted
+from instances.lifecycle import JobState, Observed, Verb, Wanted
 from instances.models import Instance
-from instances.operations.jobs import open_job
+from instances.operations.jobs import end_job, open_job
 from instances.operations.refusals import JobOpen, WrongPhase
 from instances.operations.wishes import managed_instance
 from instances.phases import current_job, refresh_phase
@@ -69,6 +69,9 @@ def _errand(
     with transaction.atomic():
         instance = managed_instance(instance_id)
         job = current_job(instance)
+        if job is not None and "auto_migrate" in job.arguments and not job.was_called:
+            end_job(job, JobState.SUPERSEDED, now=now, instance=instance, actor=actor, reason=reason)  # it comes again
+            job = None
         if job is not None:
             if job.verb == verb and job.arguments == arguments:
                 return instance

@@ -14,6 +14,7 @@ from instances.events import Actor, current_request_id, record
 from instances.lifecycle import WISH_VERBS, JobState, Observed, Verb, Wanted, next_verb, wish_shown_by
 from instances.models import Instance, Job
 from instances.phases import current_job
+from instances.reclaims import end_by_wish, note_job_end
 from instances.tally import Counter
 
 # How long a start refused for capacity is tried again when it was asked for.
@@ -91,6 +92,7 @@ def end_job(
         reason=reason,
         after={"error": error_code} if error_code else None,
     )
+    note_job_end(job, instance, state, code=error_code, reason=reason, now=now)
     transaction.on_commit(lambda: FINISHED.add(str(job.verb), str(state)))
 
 
@@ -103,7 +105,8 @@ def supersede(instance: Instance, *, now: datetime, actor: Actor, reason: str) -
     job = current_job(instance)
     if job is None:
         return None
-    if job.state == JobState.SENT or (job.state == JobState.CONFIRMING and job.call_outcome == "unclear"):
+    undecided = job.state == JobState.SENT or (job.state == JobState.CONFIRMING and job.call_outcome == "unclear")
+    if undecided or (job.verb == Verb.REPLACE and job.was_called):  # a replacement has a second machine to settle about
         job.yields = True
         job.next_attempt_at = min(job.next_attempt_at, now)
         job.save(update_fields=["yields", "next_attempt_at"])
@@ -157,6 +160,8 @@ def write_wish(
     for name, value in columns.items():
         setattr(instance, name, value)
     instance.save(update_fields=list(columns))
+    if wanted:
+        end_by_wish(instance, actor=actor, now=now)
 
 
 def end_wish(instance: Instance, *, now: datetime, actor: Actor, reason: str) -> None:

@@ -28,6 +28,7 @@ SETTINGS = (
     "protected",
     "local_data",
     "on_startup_timeout",
+    "on_reclaim",
     "fallback_to_on_demand",
     "max_price_usd_per_hour",
 )
@@ -37,6 +38,8 @@ def change_settings(instance_id: UUID, changes: dict[str, Any], *, actor: Actor,
     """Set columns named in SETTINGS; one event tells those that differ. Raises NameTaken."""
     with transaction.atomic():
         instance = managed_instance(instance_id)
+        if "on_reclaim" in changes:  # what is left out stays as it was
+            changes = {**changes, "on_reclaim": {**instance.on_reclaim, **changes["on_reclaim"]}}
         differing = {name: value for name, value in changes.items() if getattr(instance, name) != value}
         if not differing:
             return instance

@@ -55,6 +55,7 @@ class InstanceSpec:
     protected: bool = False
     local_data: str = ""
     on_startup_timeout: str = "alarm"
+    on_reclaim: dict[str, str] = field(default_factory=dict)
 
 
 _LISTS = ("regions", "network_storages", "ports", "envs", "tools")

@@ -92,13 +92,11 @@ _TOLD = {
     "instance.auto_stop_warning": _both("instance.auto_stop_warning", Severity.WARNING),
     "instance.discovered": _both("instance.discovered", Severity.WARNING),
     "instance.changed_outside": _both("instance.changed_outside", Severity.INFO),
-    "instance.revival_requested": Telling("", Severity.WARNING, RECLAIM_OUTCOME),
-    "job.migrate_succeeded": Telling("instance.migrated", Severity.WARNING, "instance.migrated"),
-    "job.replace_succeeded": Telling("instance.migrated", Severity.WARNING, "instance.migrated"),
+    "instance.migrated": _both("instance.migrated", Severity.INFO),
+    # All that was tried for a reclaim is told by one message, at its end.
+    "instance.reclaim_ended": Telling("", Severity.WARNING, RECLAIM_OUTCOME),
+    "instance.reclaim_failed": Telling("", Severity.URGENT, RECLAIM_OUTCOME),
     "job.migrate_failed": Telling("", Severity.URGENT, RECLAIM_OUTCOME),
-    "job.replace_failed": Telling("", Severity.URGENT, RECLAIM_OUTCOME),
-    "job.start_succeeded": Telling("", Severity.WARNING, RECLAIM_OUTCOME),
-    "job.start_failed": Telling("", Severity.URGENT, RECLAIM_OUTCOME),
     "alarm.opened": Telling("", Severity.WARNING, ALARM),
     "alarm.repeated": Telling("", Severity.WARNING, ALARM),
     "alarm.escalated": Telling("", Severity.URGENT, ALARM),
@@ -116,6 +114,11 @@ _SILENT = {
     "instance.adopted",
     "instance.released",
     "instance.renamed",
+    "instance.revival_requested",
+    "instance.replacement_created",
+    "instance.replaced",
+    "instance.moved_to_new_id",
+    "instance.old_let_go",
     "instance.reappeared",
     "instance.started_late",
     "instance.absence_proven",
@@ -178,7 +181,7 @@ _ALARM_SEVERITY = {
 # Of these a higher level says that there is another one, not that it is worse.
 _GROWING = {"unmanaged_billing"}
 _RANK = list(Severity)
-_JOBS_OF_RULES = {"job.start_succeeded", "job.start_failed"}
+_OF_PEOPLE = {"job.migrate_failed"}
 
 
 def telling_of(type_: str) -> Telling:
@@ -188,7 +191,7 @@ def telling_of(type_: str) -> Telling:
 def severity_of(type_: str, seen: Circumstances) -> Severity | None:
     """Of the message that tells this event; None where it is worth none."""
     usual = telling_of(type_).severity
-    if usual is None or (type_ in _JOBS_OF_RULES and not seen.by_rule):
+    if usual is None or (type_ in _OF_PEOPLE and seen.by_rule):
         return None
     if type_ == "instance.failed" and seen.billed:
         return Severity.URGENT

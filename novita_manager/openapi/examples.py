@@ -60,6 +60,7 @@ INSTANCE: dict[str, Any] = {
     "owner": "maya",
     "protected": False,
     "local_data": "disposable",
+    "on_reclaim": {"on_notice": "wait", "after": "auto", "save_image": ""},
     "template_id": "100",
     "image_url": "docker.io/pytorch/pytorch:2.5.1-cuda12.4-cudnn9-runtime",
     "open_job": JOB,
@@ -159,6 +160,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     },
     "auto_stop_policies_update": {"try it on two": {"value": {"mode": "canary", "canary_count": 2}}},
     "instances_keep": {"over night": {"value": {"until": "2030-01-07T09:00:00Z", "reason": "a run ends in the morning"}}},
+    "reclaims_check": {"rehearsed": {"value": {"dry_run": True}}},
 }
 RESPONSES: dict[str, dict[str, Any]] = {
     "instances_list": {"200": {"count": 1, "next": None, "previous": None, "results": [INSTANCE]}},

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 
 from instances import balance
 from instances.lifecycle import Phase
 from instances.models import Instance, Machine, PeriodicWork, ProviderAccount
 from instances.spending import spent_since
+from instances.spot import NOTICE_WORDS
 from instances.words import usd, usd_per_hour
 from novita_manager.pages.fleet_snapshot import Cost
 from novita_manager.redis_state import redis_problem
@@ -44,6 +45,8 @@ class Cards:
     balance_lasts: timedelta | None
     listed_at: datetime | None
     last_run: SyncRun | None
+    reclaims_announced: int
+    reclaims_away: int
     parts: tuple[Part, ...]
     frozen_since: datetime | None
     frozen_reason: str
@@ -52,7 +55,9 @@ class Cards:
 def read_cards(account: ProviderAccount | None, now: datetime) -> Cards:
     phases = dict(Instance.objects.not_ended().values_list("phase").annotate(count=Count("pk")).order_by())
     billed = Machine.objects.filter(billed_since__isnull=False, absent_at=None).aggregate(
-        count=Count("pk"), per_hour=Sum("billed_price_usd_per_hour")
+        count=Count("pk"),
+        per_hour=Sum("billed_price_usd_per_hour"),
+        announced=Count("pk", filter=Q(spot_status__in=NOTICE_WORDS)),
     )
     per_hour = Decimal(billed["per_hour"] or 0)
     today, month = _spent(per_hour, now)
@@ -69,6 +74,8 @@ def read_cards(account: ProviderAccount | None, now: datetime) -> Cards:
         balance_lasts=balance.lasts(left, per_hour),
         listed_at=account.complete_list_at if account else None,
         last_run=SyncRun.objects.defer("changes").first(),
+        reclaims_announced=billed["announced"],
+        reclaims_away=phases.get(Phase.RECLAIMING, 0),
         parts=_parts(account, now),
         frozen_since=account.frozen_since if account else None,
         frozen_reason=account.frozen_reason if account else "",

@@ -16,6 +16,7 @@ from rest_framework.exceptions import ValidationError
 from instances import operations
 from instances.api import requests
 from instances.api.creation import refuse_unfit_ports, settings_columns
+from instances.api.representations import on_reclaim_json
 from instances.api.times import duration_text
 from instances.models import Instance
 from instances.operations import OperationRefused
@@ -45,8 +46,10 @@ GROUPS: tuple[tuple[str, tuple[Input, ...]], ...] = (
     ),
     ("What is kept safe", (settings.PROTECTED, settings.LOCAL_DATA)),
     ("How it is watched", (settings.HEALTH_CHECK, settings.ON_STARTUP_TIMEOUT, settings.WEBHOOK)),
+    ("When Novita takes it back", (settings.ON_NOTICE, settings.AFTER_RECLAIM)),
     ("When it has to be placed anew", (settings.MAX_PRICE, settings.FALLBACK)),
 )
+_NESTED = ("auto_stop", "on_reclaim")
 INPUTS = (*(one for _, inputs in GROUPS for one in inputs), REASON)
 
 
@@ -97,8 +100,8 @@ def _differing(body: dict[str, Any], present: dict[str, Any]) -> dict[str, Any]:
     """Only what was changed: a time that has passed, or a name from before there were rules, stays where it is."""
     found: dict[str, Any] = {}
     for name, value in body.items():
-        inner = _differing(value, present.get(name, {})) if name == "auto_stop" else value
-        if inner != present.get(name) and not (name == "auto_stop" and not inner):
+        inner = _differing(value, present.get(name, {})) if name in _NESTED else value
+        if inner != present.get(name) and not (name in _NESTED and not inner):
             found[name] = inner
     return found
 
@@ -106,6 +109,7 @@ def _differing(body: dict[str, Any], present: dict[str, Any]) -> dict[str, Any]:
 def _typed(instance: Instance) -> QueryDict:
     """What is set now, as a form would send it."""
     threshold, cap = instance.auto_stop_threshold, instance.max_price_usd_per_hour
+    policy = on_reclaim_json(instance)
     typed = QueryDict(mutable=True)
     typed.update(
         {
@@ -117,6 +121,8 @@ def _typed(instance: Instance) -> QueryDict:
             "auto_stop_policy": instance.auto_stop_policy,
             "stop_at": moment_text(instance.stop_at),
             "local_data": instance.local_data,
+            "on_notice": policy["on_notice"],
+            "after_reclaim": policy["after"],
             "health_check": health_check_text(instance.health_check),
             "on_startup_timeout": instance.on_startup_timeout,
             "webhook_url": instance.webhook_url,

@@ -10,10 +10,12 @@ from uuid import UUID
 
 from django.db.models import Prefetch
 
+from instances.api.representations import on_reclaim_json
 from instances.api.times import duration_text
 from instances.api.ways_in import ways_in
 from instances.lifecycle import OPEN_STATES
 from instances.models import Alarm, Instance, Job, Machine
+from instances.reclaims import open_reclaim, story_of
 from instances.words import usd, usd_per_hour
 from novita_manager.pages.fleet_snapshot import Notice, Row, notices, read_row
 from novita_manager.pages.job_lines import JobLine, job_lines
@@ -64,6 +66,7 @@ class InstanceStory:
     may_operate: bool
     may_reveal: bool
     purged_at: datetime | None
+    reclaim: str
     alarms: tuple[Notice, ...]
     jobs: tuple[JobLine, ...]
     machines: tuple[MachineLine, ...]
@@ -89,11 +92,17 @@ def read_story(instance_id: UUID, now: datetime, *, scopes: frozenset[str]) -> I
         may_operate="operate" in scopes,
         may_reveal="secrets" in scopes,
         purged_at=machine.data_purged_at if machine and instance.phase == "stopped" else None,
+        reclaim=_reclaim(instance),
         alarms=notices(Alarm.objects.filter(instance=instance), now),
         jobs=job_lines(instance, scopes),
         machines=tuple(_machine_line(one, instance, now) for one in instance.machines.all()),
         story=story_page(instance_id),
     )
+
+
+def _reclaim(instance: Instance) -> str:
+    opened = open_reclaim(instance)
+    return story_of(opened) if opened else ""
 
 
 def _doors(instance: Instance) -> Doors:
@@ -118,12 +127,19 @@ def _settings(instance: Instance) -> tuple[tuple[str, str], ...]:
         ("Stop at", f"{instance.stop_at:%Y-%m-%d %H:%M} UTC" if instance.stop_at else "no fixed time"),
         ("Protected", "yes" if instance.protected else "no"),
         ("Local data", instance.local_data),
+        ("When Novita takes it back", _on_reclaim_words(instance)),
         ("Health check", health_check_words(instance.health_check)),
         ("Start-up too long", {"stop": "stop it"}.get(instance.on_startup_timeout, instance.on_startup_timeout)),
         ("Price cap", f"{usd_per_hour(cap)} per hour" if cap else "none"),
         ("Falls back to on-demand", "yes" if instance.fallback_to_on_demand else "no"),
         ("Labels", ", ".join(f"{name}={text}" for name, text in instance.labels.items()) or "none"),
     )
+
+
+def _on_reclaim_words(instance: Instance) -> str:
+    shown = on_reclaim_json(instance)
+    words = [f"{shown['on_notice']} on notice", {"auto": "by its local data"}.get(shown["after"], shown["after"])]
+    return ", then ".join(words) + (f", its image saved as {shown['save_image']}" if shown["save_image"] else "")
 
 
 def health_check_words(check: dict[str, Any] | None) -> str:

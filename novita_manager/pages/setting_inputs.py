@@ -1,6 +1,6 @@
 """The inputs of an instance's settings: the same at creation and later."""
 
-from instances.models.instance import AutoStopMode, LocalData, OnStartupTimeout
+from instances.models.instance import AfterReclaim, AutoStopMode, LocalData, OnNotice, OnStartupTimeout
 from novita_manager.pages.typed import Input, health_check, labels, utc_moment
 
 _AUTO_STOP = {
@@ -9,6 +9,17 @@ _AUTO_STOP = {
     AutoStopMode.OFF: "Never by a rule",
 }
 _LOCAL_DATA = {LocalData.DISPOSABLE: "May be lost", LocalData.PRECIOUS: "Precious"}
+_ON_NOTICE = {
+    OnNotice.WAIT: "Wait, and keep its disks",
+    OnNotice.REPLACE: "Replace what may be lost before that",
+}
+_AFTER_RECLAIM = {
+    AfterReclaim.AUTO: "Start it where it was, else move or replace it",
+    AfterReclaim.START: "Start it where it was, and nothing else",
+    AfterReclaim.MIGRATE: "Start it where it was, else move it",
+    AfterReclaim.REPLACE: "Start it where it was, else replace it",
+    AfterReclaim.OFF: "Leave it stopped and ask",
+}
 _STARTUP = {OnStartupTimeout.ALARM: "Raise an alarm", OnStartupTimeout.STOP: "Stop it"}
 
 OWNER = Input(name="owner", label="Owner", path=("owner",), hint="Who is asked about it, and who pays attention.")
@@ -36,6 +47,21 @@ LOCAL_DATA = Input(
     path=("local_data",),
     choices=[(str(value), text) for value, text in _LOCAL_DATA.items()],
     hint="Said before a delete or a move.",
+)
+ON_NOTICE = Input(
+    name="on_notice",
+    label="When Novita announces to take it back",
+    kind="choice",
+    path=("on_reclaim", "on_notice"),
+    choices=[(str(value), text) for value, text in _ON_NOTICE.items()],
+)
+AFTER_RECLAIM = Input(
+    name="after_reclaim",
+    label="Once Novita took it back",
+    kind="choice",
+    path=("on_reclaim", "after"),
+    choices=[(str(value), text) for value, text in _AFTER_RECLAIM.items()],
+    hint="What is precious is only ever started where it was.",
 )
 AUTO_STOP_MODE = Input(
     name="auto_stop_mode",

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from autostop.models import Evaluation, PassRun, RecordedDecision
-from instances.models import Alarm, Event, Instance, Job, Machine, RunningInterval
+from instances.models import Alarm, Event, Instance, Job, Machine, Reclaim, RunningInterval
 from sync.models import SyncRun
 from tests.instances.admin_calls import LIST, words_of
 from tests.pages import person, running, signed_in
@@ -21,8 +21,10 @@ pytestmark = pytest.mark.django_db
 LISTS = [
     *["instances/instance", "instances/machine", "instances/job", "instances/event", "instances/alarm"],
     *["instances/runninginterval", "autostop/evaluation", "autostop/recordeddecision", "autostop/passrun", "sync/syncrun"],
+    "instances/reclaim",
 ]
 MOST_QUERIES = 16
+TRY = {"verb": "start", "job": "", "at": "2026-11-24T12:00:00+00:00", "ended_at": None, "outcome": "", "detail": ""}
 
 
 @pytest.fixture(name="ann")
@@ -63,6 +65,9 @@ def fill(first: int, last: int) -> None:
     Alarm.objects.bulk_create(
         Alarm(kind="x", subject=row.name, instance=row, text="t", remedy="r", opened_at=now, last_seen_at=now)
         for row in rows
+    )
+    Reclaim.objects.bulk_create(
+        Reclaim(instance=row, machine=machines[row.pk], reclaim_at=now, seen_at=now, tries=[TRY]) for row in rows
     )
     runs = PassRun.objects.bulk_create(PassRun(started_at=now, trigger="schedule") for _ in rows)
     thought = {"action": "keep", "code": "protected", "reason": "r", "decided_at": now}

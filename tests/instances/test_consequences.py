@@ -1,6 +1,7 @@
 """What an observation means for a wish, over the whole table, against rules written apart from the code."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,12 +29,14 @@ def table() -> list[Seen]:
         "contradicted": truths,
         "started_at": [None, LONG_AGO + timedelta(seconds=10), READ - timedelta(seconds=10)],
         "spot_reclaim": truths,
+        "spot_doubt": truths,
     }
     rows = (dict(zip(names_and_values, row, strict=True)) for row in itertools.product(*names_and_values.values()))
     return [
         Seen(read_began_at=READ, settle=SETTLE, **row, **more)
         for row in rows
         if row["job_open"] or not (row["call_in_flight"] or row["job_call_ended_at"])
+        if not row["spot_doubt"] or (row["observed"] is Observed.EXITED and not row["spot_reclaim"])
         for more in further(row)
     ]
 
@@ -104,6 +107,8 @@ def expected_once_met(seen: Seen, *, recent: bool) -> set[Meaning]:
     if (seen.wanted, seen.observed) == ("running", Observed.EXITED):
         if seen.spot_reclaim:
             return {Meaning.RECLAIMED}
+        if seen.spot_doubt:
+            return {Meaning.WAIT}
         return {Meaning.WAIT} if recent or seen.first_seen_at == READ else {Meaning.OUTSIDE}
     if (seen.wanted, seen.observed) == ("stopped", Observed.RUNNING):
         if started_later(seen):
@@ -138,6 +143,14 @@ def test_a_reclaimed_machine_is_never_taken_for_one_that_somebody_stopped() -> N
     for seen in table():
         if seen.spot_reclaim and seen.observed is Observed.EXITED and seen.wanted == "running":
             assert consequence_of(seen).meaning is not Meaning.OUTSIDE
+
+
+def test_what_a_move_of_ours_lost_stays_wanted() -> None:
+    lost = Seen(wanted="running", met=True, observed=Observed.ABSENT, read_began_at=READ, first_seen_at=READ, moved=True)
+
+    for met in (True, False):
+        assert consequence_of(replace(lost, met=met, spot_reclaim=True)).meaning is Meaning.RECLAIMED
+        assert consequence_of(replace(lost, met=met)).meaning is Meaning.OUTSIDE
 
 
 def test_the_start_of_a_former_run_is_no_late_start_of_ours() -> None:

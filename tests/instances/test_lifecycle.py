@@ -58,6 +58,8 @@ def test_a_shown_wish_needs_no_verb() -> None:
 
 
 def oracle_of_absent(facts: PhaseFacts) -> str:
+    if facts.wanted == "running" and facts.verb == "replace" and facts.called:
+        return "migrating"  # another is made in its place
     if facts.wanted != "deleted":
         return "gone"
     return "deleting" if facts.verb == "delete" and not facts.met else "deleted"  # until a second read proves it

@@ -8,11 +8,12 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from instances.events import Actor, current_request_id
-from instances.lifecycle import JobState
+from instances.lifecycle import JobState, Verb
 from instances.models import AutomationPause, Event, Instance, Job
 from instances.operations import (
     LONGEST_PAUSE,
     InstanceSpec,
+    JobOpen,
     JobSent,
     NameTaken,
     OperationRefused,
@@ -37,7 +38,7 @@ from instances.operations import (
     resume_automation,
     retry_job,
 )
-from tests.factories import NOW, PERSON, make_account, make_instance, make_job
+from tests.factories import NOW, PERSON, make_account, make_instance, make_job, make_reclaim
 
 pytestmark = pytest.mark.django_db
 RULE = Actor(kind="rule", name="auto-stop")
@@ -346,13 +347,17 @@ def test_a_pause_holds_rules_until_its_end_and_can_be_ended() -> None:
 
 
 def test_a_revival_pursues_the_wish_again_and_is_refused_for_what_is_not_wanted_running() -> None:
-    taken = make_instance(status="exited", wanted="running")
-    stopped = make_instance(status="exited")
+    taken = make_reclaim(make_instance(status="exited", wanted="running"))
+    stopped = make_reclaim(make_instance(status="exited"))
 
-    assert ask(request_revival, taken, actor=RULE).met_at is None
-    assert Job.objects.get().verb == "start"
-    with pytest.raises(WrongPhase):
-        ask(request_revival, stopped, actor=RULE)
+    job = request_revival(taken, Verb.START, actor=RULE, reason="taken back", now=NOW)
+
+    taken.refresh_from_db()
+    assert (job.verb, job.arguments, taken.state) == ("start", {"reclaim": taken.pk}, "acting")
+    assert Instance.objects.get(pk=taken.instance_id).met_at is None
+    for reclaim, verb, refusal in ((stopped, Verb.START, WrongPhase), (taken, Verb.MIGRATE, JobOpen)):
+        with pytest.raises(refusal):
+            request_revival(reclaim, verb, actor=RULE, reason="taken back", now=NOW)
 
 
 def test_every_refusal_has_a_code_of_its_own() -> None:

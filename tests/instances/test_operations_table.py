@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from instances.events import Actor, current_request_id
-from instances.lifecycle import OPEN_STATES, JobState
+from instances.lifecycle import OPEN_STATES, JobState, Verb
 from instances.models import Event, Instance, Job
 from instances.operations import (
     InstanceSpec,
@@ -37,7 +37,7 @@ from instances.operations import (
     resume_automation,
     retry_job,
 )
-from tests.factories import NOW, make_instance, make_job
+from tests.factories import NOW, make_instance, make_job, make_reclaim
 
 pytestmark = pytest.mark.django_db
 LATER = NOW + timedelta(minutes=1)
@@ -65,7 +65,7 @@ ERRANDS: dict[str, Ask] = {
     "save_image": lambda one: request_save_image(one.pk, image="registry/it:1", registry_auth_id="r1", **WHO),
 }
 OTHERS: dict[str, Ask] = {
-    "revive": lambda one: request_revival(one.pk, **WHO),
+    "revive": lambda one: request_revival(make_reclaim(one), Verb.START, **WHO),
     "settings": lambda one: change_settings(one.pk, {"owner": "maya"}, **WHO),
 }
 # How an open job may stand: its state, what its call told, and whether a new wish must wait for it to settle.

@@ -42,7 +42,7 @@ WORKS: dict[str, Callable[[datetime], object]] = {
     "details": watch.read_details_if_due,
     "deadlines": deadlines.mark_overdue,
     "auto_stop": passes.run_if_due,
-    "reclaims": reclaims.revive_if_due,
+    "reclaims": reclaims.act_if_due,
 }
 LAPSE = 70  # seconds: a lease and a little
 

@@ -80,6 +80,8 @@ def test_a_setting_that_makes_no_sense_refuses_to_start(name: str, value: str, w
         ("settings.ENVIRONMENT", {"NODE_ENV": "production", "ENVIRONMENT": "test"}, "test"),
         ("settings.ENVIRONMENT", {"NODE_ENV": "staging", "ENVIRONMENT": "test"}, "test"),
         ("settings.MIGRATION_INTERVAL", {"MIGRATION_INTERVAL_MINUTES": "5"}, "0:05:00"),
+        ("settings.MIGRATION_COOL_DOWN", {"MIGRATION_COOL_DOWN": "5"}, "0:05:00"),
+        ("settings.MIGRATION_MOST_PER_PASS", {"MIGRATION_MOST_PER_PASS": "3"}, "3"),
         ("settings.INSTANCE_POLL_INTERVAL", {"INSTANCE_POLL_INTERVAL": "5"}, "0:00:05"),
         ("settings.PATH_PREFIX, settings.STATIC_URL", {"PUBLIC_URL": "https://ops.example"}, "('', '/static/')"),
         (

@@ -151,7 +151,7 @@ def test_the_rule_brings_a_reclaimed_instance_back_in_place(drive: Drive) -> Non
     [item] = reclaims.revive(now=drive.now, dry_run=False)
     drive.until_phase(instance, "ready", step=STEP)
 
-    assert item.started
+    assert item.acted
     assert (drive.count("create"), drive.count("start")) == (1, 1)
 
 
@@ -161,7 +161,7 @@ def test_one_that_was_stopped_is_never_revived_by_a_reclaim(drive: Drive) -> Non
     request_stop(instance.pk, actor=PERSON, reason="", now=drive.now)
     drive.until_phase(instance, "stopped", step=STEP)
 
-    assert [item.started for item in reclaims.revive(now=drive.now, dry_run=False)] in ([False], [])
+    assert [item.acted for item in reclaims.revive(now=drive.now, dry_run=False)] in ([False], [])
     drive.let_pass(60, step=10)
 
     instance.refresh_from_db()

@@ -47,7 +47,7 @@ def test_adopting_thirty_touches_none_of_them(drive: Drive) -> None:
     while drive.now < ends_at:
         drive.step(300)
         passes.run_pass(now=drive.now, dry_run=False, actor=SYSTEM, trigger="schedule", source=metrics)
-        reclaims.revive_if_due(drive.now)
+        reclaims.act_if_due(drive.now)
         money.watch_if_due(drive.now)
 
     assert seen_at_novita(drive) == before

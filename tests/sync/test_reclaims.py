@@ -1,6 +1,5 @@
-"""Which reclaimed spot instances come back, and why not the others."""
+"""The pass over reclaims: who is considered, how many at once, rehearsed by whom, and what is kept of it."""
 
-import itertools
 import json
 from datetime import timedelta
 from io import StringIO
@@ -8,84 +7,82 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 
-from instances.lifecycle import Observed, Wanted
-from instances.models import Instance, Job
-from instances.operations import pause_automation
-from sync.reclaims import ReclaimFacts, decide_reclaim, revive, revive_if_due
+from instances import provider
+from instances.events import Actor
+from instances.models import Instance, Job, PeriodicWork, Reclaim
+from instances.operations import cancel_job, pause_automation, request_start, request_stop
+from instances.phases import refresh_phase
+from sync.reclaims import Item, act_if_due, most_acts, revive
+from tests.driving import Drive
 from tests.factories import NOW, PERSON, make_instance, make_job
 
 RECLAIMED = {"spot_status": "terminated", "reclaim_at": NOW, "running_since": NOW - timedelta(hours=2)}
 
 
+@pytest.fixture(autouse=True)
+def novita(drive: Drive) -> Drive:
+    """Asked for its own jobs by each pass that finds a reclaim."""
+    return drive
+
+
 def reclaimed_instance(**columns: Any) -> Instance:
-    return make_instance(status="exited", machine=RECLAIMED, wanted="running", **columns)
+    return make_instance(status="exited", machine=RECLAIMED, **{"wanted": "running", **columns})
 
 
-def test_only_a_reclaimed_one_that_is_wanted_running_and_free_comes_back() -> None:
-    truths = [True, False]
-    for facts in itertools.product(["", *Wanted.values], truths, Observed, truths, truths, ["", "paused"]):
-        wanted, met, observed, reclaimed, job_open, held = facts
-        decision = decide_reclaim(
-            ReclaimFacts(wanted=wanted, met=met, observed=observed, reclaimed=reclaimed, job_open=job_open, held=held)
-        )
-
-        comes_back = (wanted, observed, reclaimed, job_open, held) == ("running", Observed.EXITED, True, False, "")
-        assert decision.start == comes_back, facts
-        assert decision.reason, facts
-        assert decision.code, facts
+def codes(items: list[Item]) -> list[str]:
+    return [str(item.decision.code) for item in items]
 
 
-@pytest.mark.django_db
-def test_a_reclaimed_instance_gets_a_start_job_by_the_rule() -> None:
+def test_a_reclaimed_instance_gets_a_record_and_a_start_job_by_the_rule() -> None:
     instance = reclaimed_instance(name="taken")
 
     items = revive(now=NOW, dry_run=False)
 
-    job = Job.objects.get()
-    assert (job.instance_id, job.verb, job.requested_by_kind, job.requested_by_name) == (
-        instance.pk,
-        "start",
-        "rule",
-        "reclaim",
-    )
-    assert [item.started for item in items] == [True]
+    job, record = Job.objects.get(), Reclaim.objects.get()
+    asked = (job.instance_id, job.verb, job.requested_by_kind, job.requested_by_name)
+    assert asked == (instance.pk, "start", "rule", "reclaim")
+    assert [item.acted for item in items] == [True]
+    assert (record.state, record.action, record.job_id) == ("acting", "start", job.pk)
+    assert record.evidence["taken"]["spot_status"] == "terminated"
     assert instance.events.filter(type="instance.revival_requested", actor_kind="rule").count() == 1
 
 
-@pytest.mark.django_db
-def test_a_rehearsal_writes_nothing() -> None:
+def test_a_rehearsal_writes_nothing_and_says_what_would_be_done() -> None:
     instance = reclaimed_instance()
     events = instance.events.count()
 
     items = revive(now=NOW, dry_run=True)
 
-    assert [(item.decision.start, item.started) for item in items] == [(True, False)]
+    assert [(item.decision.action, item.acted) for item in items] == [("start", False)]
     assert not Job.objects.exists()
+    assert not Reclaim.objects.exists()
     assert instance.events.count() == events
 
 
-@pytest.mark.django_db
+def test_each_one_gets_a_reason_eligible_or_not() -> None:
+    make_instance(name="calm")
+    make_instance(name="stopped", status="exited", machine=RECLAIMED, wanted="stopped")
+    make_job(reclaimed_instance(name="under-way"), verb="start")
+
+    items = revive(now=NOW, dry_run=True)
+
+    assert codes(items) == ["not_reclaimed", "not_wanted", "job_open"]
+    assert all(item.decision.reason for item in items)
+
+
 def test_one_that_somebody_stopped_is_never_revived() -> None:
     make_instance(status="exited", machine=RECLAIMED, wanted="stopped")
 
-    assert [item.decision.code for item in revive(now=NOW, dry_run=False)] == ["not_wanted"]
-    assert not Job.objects.exists()
+    revive(now=NOW, dry_run=False)
+
+    assert (Reclaim.objects.get().outcome, Job.objects.count()) == ("not_wanted", 0)
 
 
-@pytest.mark.django_db
-def test_an_open_job_keeps_the_rule_away() -> None:
-    instance = reclaimed_instance()
-    make_job(instance, verb="start")
-
-    assert [item.decision.code for item in revive(now=NOW, dry_run=False)] == ["job_open"]
-    assert Job.objects.count() == 1
-
-
-@pytest.mark.django_db
 def test_a_pause_holds_the_rule_and_the_command_says_so() -> None:
     reclaimed_instance(name="taken")
-    pause_automation(until=NOW + timedelta(days=3650), reason="maintenance", actor=PERSON, now=NOW)
+    pause_automation(until=NOW + timedelta(days=6), reason="maintenance", actor=PERSON, now=NOW)
     out = StringIO()
 
     with pytest.raises(SystemExit) as ended:
@@ -97,29 +94,124 @@ def test_a_pause_holds_the_rule_and_the_command_says_so() -> None:
     assert "maintenance" in item["reason"]
 
 
-@pytest.mark.django_db
-def test_unmanaged_and_on_demand_instances_are_not_considered() -> None:
-    make_instance(status="exited", machine=RECLAIMED, managed=False)
-    make_instance(status="exited", machine=RECLAIMED | {"billing_mode": "on_demand"}, wanted="running")
+def test_the_command_shows_a_table_with_a_reason_for_each() -> None:
+    reclaimed_instance(name="taken")
+    make_instance(name="calm")
+    out = StringIO()
 
-    assert revive(now=NOW, dry_run=False) == []
+    call_command("migrate_spot_instances", "--dry-run", stdout=out)
 
-
-@pytest.mark.django_db
-def test_the_sweep_runs_at_its_own_interval() -> None:
-    reclaimed_instance()
-    revive_if_due(NOW)
-    Job.objects.all().delete()
-
-    revive_if_due(NOW + timedelta(minutes=1))
+    assert "nothing is changed" in out.getvalue()
+    assert "start: start" in out.getvalue()
+    assert "nothing: not_reclaimed" in out.getvalue()
     assert not Job.objects.exists()
 
 
-@pytest.mark.django_db
-def test_the_sweep_can_be_switched_off(settings: Any) -> None:
+def test_unmanaged_and_on_demand_instances_are_not_considered() -> None:
+    make_instance(status="exited", machine=RECLAIMED, managed=False)
+    reclaimed_instance()
+    make_instance(status="exited", machine=RECLAIMED | {"billing_mode": "on_demand"}, wanted="running")
+
+    assert len(revive(now=NOW, dry_run=False)) == 1
+
+
+def reclaimed_fleet(count: int) -> None:
+    for _ in range(count):
+        reclaimed_instance()
+
+
+def test_a_pass_does_so_many_and_the_next_goes_on() -> None:
+    reclaimed_fleet(7)
+
+    first = revive(now=NOW, dry_run=False)
+    assert most_acts() == 5
+    assert codes(first).count("pace") == 2
+    assert Job.objects.filter(verb="start").count() == 5
+
+    PeriodicWork.objects.all().delete()
+    act_if_due(timezone.now() + timedelta(seconds=6))
+    assert Job.objects.filter(verb="start").count() == 7
+
+
+def test_the_pace_may_be_set(settings: Any) -> None:
+    settings.MIGRATION_MOST_PER_PASS = 1
+    reclaimed_fleet(2)
+
+    revive(now=NOW, dry_run=False)
+
+    assert Job.objects.filter(verb="start").count() == 1
+
+
+def test_switched_off_it_asks_and_starts_nothing(settings: Any) -> None:
     settings.MIGRATION_ENABLED = False
     reclaimed_instance()
 
-    revive_if_due(NOW)
+    act_if_due(NOW)
 
     assert not Job.objects.exists()
+    assert Reclaim.objects.get().action == "ask"
+
+
+def test_the_sweep_finds_what_was_left_over() -> None:
+    reclaimed_instance()
+
+    assert act_if_due(NOW) == "1 reclaims acted on"
+    assert Job.objects.get().verb == "start"
+
+
+def test_a_wish_ends_the_record_in_the_same_transaction() -> None:
+    for operation, wanted in ((request_stop, "stopped"), (request_start, "running")):
+        instance = reclaimed_instance()
+        revive(now=NOW, dry_run=False)
+        Job.objects.filter(instance=instance).update(state="failed", finished_at=NOW)
+        operation(instance.pk, actor=PERSON, reason="mine now", now=NOW)
+
+        record = Reclaim.objects.get(instance=instance)
+        assert (record.state, record.outcome, instance.reclaims.count()) == ("done", "wish", 1)
+        instance.refresh_from_db()
+        assert instance.wanted == wanted
+
+
+def test_a_cancelled_start_is_a_wish_too() -> None:
+    instance = reclaimed_instance()
+    revive(now=NOW, dry_run=False)
+
+    cancel_job(Job.objects.get().pk, actor=PERSON, reason="leave it", now=NOW)
+
+    instance.refresh_from_db()
+    assert (instance.wanted, Reclaim.objects.get().outcome) == ("stopped", "wish")
+
+
+def test_while_it_is_open_the_phase_says_so() -> None:
+    instance = reclaimed_instance()
+    revive(now=NOW, dry_run=True)
+    assert instance.phase == "stopped"
+
+    revive(now=NOW, dry_run=False)
+    Job.objects.update(state="failed", finished_at=NOW)
+    instance.refresh_from_db()
+    refresh_phase(instance, now=NOW)
+
+    assert instance.phase == "reclaiming"
+
+
+def test_who_asked_is_told() -> None:
+    reclaimed_instance()
+
+    revive(now=NOW, dry_run=False, actor=Actor(kind="command", name="migrate_spot_instances"))
+
+    assert Job.objects.get().requested_by_kind == "command"
+
+
+def test_novitas_jobs_unread_moves_nothing(drive: Drive) -> None:
+    instance = reclaimed_instance()
+    revive(now=NOW, dry_run=False)
+    Job.objects.update(state="failed", finished_at=NOW)
+    tries = [{"verb": "start", "job": "", "at": NOW.isoformat(), "ended_at": NOW.isoformat(), "outcome": "", "detail": ""}]
+    Reclaim.objects.update(tries=tries * 3)
+    drive.faults({"call": "jobs", "kind": "500"})
+    provider.forget_client()
+
+    items = revive(now=NOW + timedelta(minutes=1), dry_run=True)
+
+    assert [(item.decision.action, item.decision.code) for item in items] == [("wait", "jobs_unread")], instance

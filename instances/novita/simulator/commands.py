@@ -75,8 +75,8 @@ def delete(world: World, instance: Instance, now: float) -> None:
     begin(world, instance, "delete", now, keep=())
 
 
-def migrate(world: World, instance: Instance, now: float) -> Job:
-    """The id stays, disks do not; the GPUs come from the same cluster."""
+def migrate(world: World, instance: Instance, now: float, *, ending: str = "") -> Job:
+    """The id stays, disks do not; the GPUs come from the same cluster. `ending` names how it fails, if it does."""
     _require(world, instance, "migrate", now)
     if instance.now.spot_status in BEING_RECLAIMED:
         raise wrong_state()
@@ -87,7 +87,7 @@ def migrate(world: World, instance: Instance, now: float) -> Job:
         raise no_capacity("MIGRATE_INSUFFICIENT_RESOURCE")
     if held:
         world.stock[instance.cluster_id][instance.product_id] += instance.gpu_num
-    return begin_migration(world, instance, now, "instanceMigrate")
+    return begin_migration(world, instance, now, "instanceMigrate", ending=ending)
 
 
 def edit(world: World, instance: Instance, now: float, *, ports: list[tuple[int, str]] | None, expand_gb: int) -> None:

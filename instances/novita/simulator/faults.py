@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from instances.novita.simulator.errors import RefusedError, invalid, no_balance, no_capacity
+from instances.novita.simulator.lifecycle import MOVE_ENDINGS
 
 ERRORS: dict[str, Callable[[], RefusedError]] = {
     "500": lambda: RefusedError("UNKNOWN", "unknown error", status=500),
@@ -20,7 +21,7 @@ ERRORS: dict[str, Callable[[], RefusedError]] = {
     "no_balance": no_balance,
 }
 TRANSPORT = frozenset({"timeout", "reset", "bad_json", "wrong_content_type"})
-EFFECTS = frozenset({"never_stops", "never_deletes", "never_pulls"})
+EFFECTS = frozenset({"never_stops", "never_deletes", "never_pulls", *MOVE_ENDINGS})
 DELAYS = frozenset({"slow", "latency"})
 READS = frozenset({"missing_fields", "unknown_words", "stale_list", "empty_list", "page_gap", "page_repeat"})
 KINDS = frozenset(ERRORS) | TRANSPORT | EFFECTS | DELAYS | READS

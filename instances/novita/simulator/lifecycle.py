@@ -4,6 +4,7 @@ Nothing here needs a thread or a clock; whoever reads or writes the account call
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from instances.novita.simulator.ledger import (
     DISK_RATE,
@@ -32,6 +33,7 @@ METERED = frozenset(
 )
 UNMETERED = frozenset({"pending", "toCreate", "creating", "exited", "freezing", "removed"})
 WITHOUT_DISK = frozenset({"pending", "toCreate", "creating", "removed"})
+MOVE_ENDINGS = ("migrate_keeps_old", "migrate_makes_new", "migrate_leaves_both", "migrate_loses_all", "migrate_hangs")
 JOB_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -142,14 +144,20 @@ def reclaim(world: World, instance: Instance, at: float, deadline: float) -> Non
         begin_migration(world, instance, at, "autoInstanceMigrate")
 
 
-def begin_migration(world: World, instance: Instance, at: float, job_type: str) -> Job:
+def begin_migration(world: World, instance: Instance, at: float, job_type: str, *, ending: str = "") -> Job:
+    """`ending` names how it fails, one of `MOVE_ENDINGS`; "" is the move as it should be."""
     steps = begin(world, instance, "migrate", at, keep=())
+    ends_at = steps[-1].at
+    if ending:
+        world.schedule(instance, [Step(ends_at, "move", ending)])
     job = Job(
         id=world.new_id("job", alphabet=JOB_ALPHABET),
         type=job_type,
         instance_id=instance.id,
         created_at=at,
-        steps=[(at, "running"), (steps[-1].at, "success")],
+        steps=[(at, "running"), (ends_at, "fail" if ending else "success")],
+        error="MIGRATE_FAILED" if ending else "",
+        error_message="the migration failed" if ending else "",
     )
     world.add_job(job)
     return job
@@ -200,6 +208,34 @@ def _entered_removed(world: World, instance: Instance, at: float) -> None:
     world.schedule(instance, [Step(at + readable, "forget")])
 
 
+def _move_step(world: World, instance: Instance, step: Step) -> None:
+    """A move that failed half-way: the old one, a new one under another id, both or none are left; or it never ends."""
+    if step.word == "migrate_hangs":
+        return
+    if step.word in ("migrate_makes_new", "migrate_leaves_both"):
+        _make_twin(world, instance, step.at)
+    stays = step.word in ("migrate_keeps_old", "migrate_leaves_both")
+    enter(world, instance, "exited" if stays else "removed", step.at)
+
+
+def _make_twin(world: World, instance: Instance, at: float) -> None:
+    twin = replace(
+        instance,
+        id=world.new_id("instance"),
+        created_at=at,
+        history=[],
+        plan=[],
+        intervals=[],
+        charges=[],
+        ports=list(instance.ports),
+        loads=list(instance.loads),
+        commands=0,
+    )
+    instance.holds_stock = False  # the GPUs are the new one's
+    world.add(twin)
+    enter(world, twin, "running", at, spot_status="running", reclaim_at=NEVER)
+
+
 def _status_step(world: World, instance: Instance, step: Step) -> None:
     enter(world, instance, step.word, step.at)
 
@@ -239,6 +275,7 @@ _ENTERED: dict[str, Callable[[World, Instance, float], None]] = {
 }
 _STEPS: dict[str, Callable[[World, Instance, Step], None]] = {
     "status": _status_step,
+    "move": _move_step,
     "service": _service_step,
     "ports": _ports_step,
     "spot": _spot_step,

@@ -18,7 +18,7 @@ class Moment(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Something that will happen: kind is status, service, spot, ports, purge or forget."""
+    """Something that will happen: kind is status, service, spot, ports, move, purge or forget."""
 
     at: float
     kind: str

@@ -11,13 +11,16 @@ from rich.table import Table
 
 from instances.events import Actor
 from sync.account import verify_account
+from sync.reclaim_api import item_json
 from sync.reclaims import Item, revive
 
 _WIDTH = 160
 
 
 class Command(BaseCommand):
-    help = "Bring back the spot instances that Novita took back and that are wanted running. " + (__doc__ or "")
+    help = "Bring back the spot instances that Novita took back and that are wanted running, or say why not. " + (
+        __doc__ or ""
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="say what would be done; change nothing")
@@ -28,7 +31,7 @@ class Command(BaseCommand):
         actor = Actor(kind="command", name="migrate_spot_instances")
         items = revive(now=timezone.now(), dry_run=options["dry_run"], actor=actor)
         if options["as_json"]:
-            self.stdout.write(json.dumps([_plain(item) for item in items], indent=2))
+            self.stdout.write(json.dumps([item_json(item) for item in items], indent=2))
         else:
             self._show(items, dry_run=options["dry_run"])
         if any(item.decision.code == "held" for item in items):
@@ -42,21 +45,12 @@ class Command(BaseCommand):
         for heading in ("instance", "Novita id", "decision", "reason"):
             table.add_column(heading, overflow="fold")
         for item in items:
-            table.add_row(item.name.replace("[", r"\["), item.novita_id, item.decision.code, item.decision.reason)
-        started = sum(item.started for item in items)
+            decision = item.decision
+            table.add_row(
+                item.name.replace("[", r"\["), item.novita_id, f"{decision.action}: {decision.code}", decision.reason
+            )
+        acted = sum(item.acted for item in items)
         with console.capture() as printed:
             console.print(table)
-            console.print(f"{len(items)} spot instances, {started} started", markup=False)
+            console.print(f"{len(items)} spot instances, {acted} acted on", markup=False)
         self.stdout.write(printed.get())
-
-
-def _plain(item: Item) -> dict[str, Any]:
-    return {
-        "instance_id": str(item.instance_id),
-        "name": item.name,
-        "novita_id": item.novita_id,
-        "eligible": item.decision.start,
-        "code": item.decision.code,
-        "reason": item.decision.reason,
-        "started": item.started,
-    }

@@ -91,7 +91,7 @@ def test_types_that_are_computed_are_of_kinds_the_table_knows() -> None:
 
 def test_every_type_of_the_contract_is_recorded_by_some_code() -> None:
     words = {type_ for type_, _ in recorded()}
-    computed = {f"instance.{phase}" for phase in Phase.values} | {"job.migrate_succeeded", "job.replace_succeeded"}
+    computed = {f"instance.{phase}" for phase in Phase.values}
 
     for webhook in WEBHOOK_TYPES:
         sources = {type_ for type_, telling in TELLINGS.items() if telling.webhook == webhook}
@@ -112,8 +112,8 @@ def test_every_type_of_the_contract_comes_from_some_event_and_no_other_does() ->
         ("instance.running", "instance.running"),
         ("instance.ready", "instance.ready"),
         ("instance.reclaimed", "instance.reclaim_notified"),
-        ("job.migrate_succeeded", "instance.migrated"),
-        ("job.replace_succeeded", "instance.migrated"),
+        ("instance.migrated", "instance.migrated"),
+        ("job.migrate_succeeded", ""),
         ("instance.requested", ""),
         ("job.stop_sent", ""),
         ("instance.pulling", ""),
@@ -137,9 +137,11 @@ def test_an_event_is_told_as_its_type(type_: str, webhook: str) -> None:
         ("alarm.escalated", Circumstances(alarm_kind="data_purge"), Severity.URGENT),
         ("alarm.escalated", Circumstances(alarm_kind="unmanaged_billing"), Severity.WARNING),
         ("alarm.cleared", Circumstances(alarm_kind="data_purge"), Severity.INFO),
-        ("job.start_succeeded", Circumstances(), None),
-        ("job.start_succeeded", Circumstances(by_rule=True), Severity.WARNING),
-        ("job.start_failed", Circumstances(by_rule=True), Severity.URGENT),
+        ("job.start_succeeded", Circumstances(by_rule=True), None),
+        ("job.migrate_failed", Circumstances(), Severity.URGENT),
+        ("job.migrate_failed", Circumstances(by_rule=True), None),
+        ("instance.reclaim_ended", Circumstances(), Severity.WARNING),
+        ("instance.reclaim_failed", Circumstances(), Severity.URGENT),
     ],
 )
 def test_how_bad_it_is_depends_on_what_it_costs(type_: str, seen: Circumstances, severity: Severity | None) -> None:
@@ -154,8 +156,10 @@ DEFAULT_SET = [
     ("instance.unhealthy", Circumstances()),
     ("instance.reclaim_notified", Circumstances()),
     ("instance.reclaimed", Circumstances()),
-    ("job.start_succeeded", Circumstances(by_rule=True)),
-    ("job.migrate_failed", Circumstances(by_rule=True)),
+    ("instance.reclaim_ended", Circumstances()),
+    ("instance.reclaim_failed", Circumstances()),
+    ("job.migrate_failed", Circumstances()),
+    ("alarm.opened", Circumstances(alarm_kind="reclaim")),
     ("instance.auto_stop_warning", Circumstances()),
     ("alarm.opened", Circumstances(alarm_kind="balance_runway")),
     ("alarm.opened", Circumstances(alarm_kind="data_purge")),

@@ -130,12 +130,12 @@ def test_a_reclaim_and_what_came_of_it_are_told(lane: Lane, receiver: Receiver) 
     lane.wait_seconds(12)
     job = make_job(box, verb="start", state="succeeded", requested_by_kind="rule", requested_by_name="reclaim")
     happen(box, "job.start_succeeded", job=job)
-    mine = make_job(box, verb="start", state="succeeded", requested_by_kind="user", requested_by_name="alice")
-    happen(box, "job.start_succeeded", job=mine)
+    happen(box, "instance.reclaim_ended", reason="It was found taken back at 03:12; a start in place at 03:12 worked")
     lane.wait_seconds(12)
 
     assert "spot-1: taken back by Novita" in text_of(receiver, 0)
-    assert "spot-1: brought back" in text_of(receiver, 1)
+    assert "spot-1: its reclaim is over" in text_of(receiver, 1)
+    assert "a start in place at 03:12 worked" in text_of(receiver, 1)
     assert Delivery.objects.count() == 2
 
 

@@ -8,6 +8,7 @@ from instances.novita.simulator.calls.context import Answer, Context
 from instances.novita.simulator.calls.create import requested_instance, storage_mounts
 from instances.novita.simulator.catalogue import PRODUCTS
 from instances.novita.simulator.errors import RefusedError, instance_not_found, invalid
+from instances.novita.simulator.lifecycle import MOVE_ENDINGS
 from instances.novita.simulator.records import GONE_STATUSES, Instance, Moment
 
 
@@ -94,7 +95,8 @@ def delete(context: Context) -> Answer:
 
 def migrate(context: Context) -> Answer:
     instance = _named(context)
-    job = commands.migrate(context.world, instance, context.now)
+    ending = next((one for one in MOVE_ENDINGS if one in context.effects), "")
+    job = commands.migrate(context.world, instance, context.now, ending=ending)
     return {"instanceId": instance.id, "jobId": job.id}
 
 

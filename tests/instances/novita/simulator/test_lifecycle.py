@@ -1,5 +1,6 @@
 """The account moves by time alone: no thread, no waiting, every moment given."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -250,3 +251,29 @@ def _act(world: World, verb: str, number: int, now: float) -> None:
         commands.edit(world, instance, now, ports=None, expand_gb=50)
     else:
         getattr(commands, verb)(world, instance, now)
+
+
+@pytest.mark.parametrize(
+    ("ending", "old", "new"),
+    [
+        ("migrate_keeps_old", "exited", []),
+        ("migrate_makes_new", "removed", ["running"]),
+        ("migrate_leaves_both", "exited", ["running"]),
+        ("migrate_loses_all", "removed", []),
+        ("migrate_hangs", "migrating", []),
+    ],
+)
+def test_a_move_may_fail_half_way(ending: str, old: str, new: list[str]) -> None:
+    world = account()
+    free = world.free_gpus(CLUSTER, PRODUCT)
+    instance = created(world, T0, billing_mode="spot")
+    advance(world, T0 + 60)
+    job = commands.migrate(world, instance, T0 + 60, ending=ending)
+    advance(world, T0 + 120)
+
+    others = [one for one in world.instances.values() if one is not instance]
+    assert (instance.status, [one.status for one in others]) == (old, new)
+    assert [one.name for one in others] == [instance.name] * len(new)
+    assert job.state_at(T0 + 120) == "fail"
+    held = sum(one.holds_stock for one in world.instances.values())
+    assert world.free_gpus(CLUSTER, PRODUCT) + held == free

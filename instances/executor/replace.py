@@ -1,0 +1,366 @@
+"""Replacing a machine: one step of the job per claim, at most one write to Novita in it, its intent stored first."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from instances import catalogue, health_checks
+from instances.correlation import correlation_id_in, new_correlation_id
+from instances.events import SYSTEM, record
+from instances.executor import create, outcomes
+from instances.executor.claims import lease, may_call, store
+from instances.executor.replace_steps import ReplaceAct, ReplaceFacts, ReplaceStep, next_replace_step
+from instances.executor.steps import LOOK_EVERY, Act, Step, capacity_gap
+from instances.executor.templates import fill_in
+from instances.failpoints import reach
+from instances.lifecycle import JobState, Observed
+from instances.models import Instance, Job, Machine, ProviderAccount, Reclaim
+from instances.models.reclaim import OPEN_RECLAIMS
+from instances.moves import place_of
+from instances.novita.client import Novita
+from instances.novita.errors import AuthFailed, NoCapacity, NotFound, NovitaError, Rejected, Unavailable
+from instances.novita.pace import Rank
+from instances.observation import locked_account, note_surplus, observe, resolve_attempt
+from instances.operations.wishes import locked_instance
+from instances.phases import refresh_phase
+from instances.placement import Candidate, Placement, Wish, as_dict, to_dict
+from instances.probes import probe
+from instances.provider_key import note_key_refused
+from instances.readings import reading_of
+
+PROBE_SECONDS = 3.0
+_ENDS = {ReplaceAct.SUCCEED: Act.SUCCEED, ReplaceAct.FAIL: Act.FAIL, ReplaceAct.SUPERSEDE: Act.SUPERSEDE}
+
+
+def carry_on(job: Job, instance: Instance, client: Novita, *, held: Step | None = None) -> Step:
+    """Decide and take the next step; what of it is told in the log. `held`: why nothing may be sent now."""
+    old, new = _machines(job)
+    step = next_replace_step(facts_of(job, instance, old, new, now=timezone.now()))
+    if step.act is ReplaceAct.PROBE and new is not None:
+        step = _probe(job, instance, old, new)
+    writes = step.act in (ReplaceAct.CALL, ReplaceAct.LET_GO, ReplaceAct.UNDO)
+    if held is not None and writes:
+        outcomes.wait(job, held, now=timezone.now())
+        return held
+    _take(step, job, instance, old, new, client)
+    return Step(act=_ENDS.get(step.act, Act.CALL if writes else Act.WAIT), reason=step.reason or step.act, code=step.code)
+
+
+def facts_of(job: Job, instance: Instance, old: Machine, new: Machine | None, *, now: datetime) -> ReplaceFacts:
+    account = ProviderAccount.objects.filter(pk=1).first()
+    reclaim = Reclaim.objects.filter(pk=job.arguments.get("reclaim")).first()
+    known = new is not None and new.novita_id is not None
+    return ReplaceFacts(
+        now=now,
+        yields=job.yields,
+        needed=reclaim is None or reclaim.is_open,
+        attempted=new is not None and new.called_at is not None,
+        call_ended_at=job.call_ended_at,
+        complete_list_at=account.complete_list_at if account else None,
+        new_known=known,
+        new=new.observed if new is not None and known else Observed.NOTHING,
+        new_details_read=new is not None and new.details_read_at is not None and not new.details_due,
+        ready_by=_ready_by(new),
+        swapped=bool(job.arguments.get("swapped")),
+        may_let_go=not instance.protected,
+        old=old.observed,
+        lets=int(job.arguments.get("lets", 0)),
+        let_go_at=old.let_go_at,
+        settle=settings.SETTLE_PERIOD,
+    )
+
+
+def replacement_wish(instance: Instance, old: Machine) -> Wish:
+    """As it was asked for, and never dearer than it was where the request names no cap."""
+    wish = catalogue.wish_of(instance)
+    cap = instance.max_price_usd_per_hour
+    return replace(wish, max_price_usd_per_hour=old.price_usd_per_hour if cap is None else cap)
+
+
+def _machines(job: Job) -> tuple[Machine, Machine | None]:
+    new = Machine.objects.filter(pk=job.arguments.get("machine")).first()
+    return Machine.objects.get(pk=job.arguments["old"]), new
+
+
+def _ready_by(new: Machine | None) -> datetime | None:
+    if new is None or new.called_at is None:
+        return None
+    return new.called_at + settings.INSTANCE_STARTUP_TIMEOUT + settings.INSTANCE_PULL_TIMEOUT
+
+
+def _probe(job: Job, instance: Instance, old: Machine, new: Machine) -> ReplaceStep:
+    """The same checks that make an instance ready, before anybody is sent there."""
+    targets = health_checks.targets_of(instance.health_check, new.endpoints, new.ports or instance.ports)
+    results = [probe(target, timeout=PROBE_SECONDS) for target in targets]
+    well, detail = (True, "") if not targets else health_checks.verdict_of(results, all_must=bool(instance.health_check))
+    facts = facts_of(job, instance, old, new, now=timezone.now())
+    step = next_replace_step(replace(facts, new_is_well=well))
+    if step.act is ReplaceAct.PROBE:
+        return ReplaceStep(
+            act=ReplaceAct.WAIT, reason=f"the new one runs; {detail}", at=facts.now + health_checks.WHILE_CHECKING
+        )
+    return step
+
+
+def _take(step: ReplaceStep, job: Job, instance: Instance, old: Machine, new: Machine | None, client: Novita) -> None:
+    now = timezone.now()
+    if step.act is ReplaceAct.CALL:
+        _call(job, instance, old, client)
+    elif step.act is ReplaceAct.LET_GO:
+        _let_go(job, old, client)
+    elif step.act is ReplaceAct.WAIT:
+        outcomes.wait(job, Step(act=Act.WAIT, reason=step.reason, at=step.at), now=now)
+    elif new is not None and step.act is ReplaceAct.LOOK:
+        _look(job, new, client)
+    elif new is not None and step.act is ReplaceAct.START_OVER:
+        _start_over(job, new, step)
+    elif new is not None and step.act is ReplaceAct.SWAP:
+        _swap(job, old, new)
+    elif new is not None and step.act is ReplaceAct.UNDO:
+        _undo(job, new, step, client)
+    else:
+        _end(job, old, step)
+
+
+def _call(job: Job, instance: Instance, old: Machine, client: Novita) -> None:
+    now = timezone.now()
+    try:
+        refused = create.too_poor() or fill_in(instance, client, now)
+        if refused is not None:
+            outcomes.finish(job, refused, now=now)
+            return
+        ranked = create.placement_of(job, instance, client, now, wish=replacement_wish(instance, old))
+    except NovitaError as error:
+        outcomes.not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts + 1))
+        return
+    if not ranked.candidates:
+        create.none_left(job, ranked, now)
+        return
+    candidate = ranked.candidates[0]
+    request = create.create_request(instance, candidate)  # before the intent: what cannot be read is no attempt
+    reach("replace.before_intent")
+    new = _write_intent(job, old, candidate, ranked)
+    reach("replace.after_intent")
+    if new is None:
+        return
+    reach("replace.before_call")
+    if not may_call(job):
+        return
+    try:
+        novita_id = client.create_instance(create.identified(request, new.correlation_id or ""))
+    except NovitaError as error:
+        reach("replace.after_call")
+        _failed(job, new, candidate, ranked, error)
+        return
+    reach("replace.after_call")
+    _made(job, new, novita_id, how="Novita answered with its id")
+    reach("replace.after_store")
+
+
+def _write_intent(job: Job, old: Machine, candidate: Candidate, ranked: Placement) -> Machine | None:
+    """The new machine's row and the mark that the call is about to be made. None: the claim was lost, or it may not be."""
+    now = timezone.now()
+    with transaction.atomic():
+        fresh = locked_instance(job.instance_id)
+        if fresh.protected and job.requested_by_kind == "rule":
+            outcomes.cancel_protected(job, fresh, now)
+            return None
+        new = Machine(instance=fresh, correlation_id=new_correlation_id(), created_at=now, called_at=now, replaces=old)
+        new.cluster_id, new.region = candidate.cluster_id, candidate.region
+        new.product_id, new.product_name = candidate.product_id, candidate.product_name
+        new.gpu_num, new.billing_mode = fresh.gpu_num, candidate.billing_mode
+        new.price_usd_per_hour = candidate.price_usd_per_hour
+        new.save()
+        held = store(
+            job,
+            state=JobState.SENT,
+            **lease(),
+            called_at=job.called_at or now,
+            call_ended_at=None,
+            call_outcome="",
+            attempts=job.attempts + 1,
+            placement=to_dict(ranked),
+            arguments={**job.arguments, "machine": new.pk},
+        )
+        if not held:
+            transaction.set_rollback(True)
+            return None
+        record(
+            "job.replace_sent",
+            at=now,
+            actor=SYSTEM,
+            instance=fresh,
+            job=job,
+            reason=f"offer {candidate.rank}: {candidate.product_name} in {candidate.region}, {candidate.billing_mode}",
+            after={**as_dict(candidate), "correlation_id": new.correlation_id, "attempt": job.attempts},
+        )
+        refresh_phase(fresh, now=now)
+        return new
+
+
+def _made(job: Job, new: Machine, novita_id: str, *, how: str) -> None:
+    now = timezone.now()
+    with transaction.atomic():
+        locked_account()
+        resolve_attempt(Machine.objects.get(pk=new.pk), novita_id, now=now, how=how)
+    outcomes.accepted(job, now=now)
+
+
+def _failed(job: Job, new: Machine, candidate: Candidate, ranked: Placement, error: NovitaError) -> None:
+    now = timezone.now()
+    if not isinstance(error, Rejected | Unavailable):
+        outcomes.unclear(job, now=now, error=error)
+        return
+    Machine.objects.filter(pk=new.pk, novita_id=None).update(given_up_at=now)
+    _forget_attempt(job)
+    if isinstance(error, AuthFailed):
+        note_key_refused(error.message, now=now)
+        outcomes.not_sent(job, error, now=now, at=now + outcomes.AUTH_GAP)
+    elif isinstance(error, Unavailable):
+        outcomes.not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts))
+    elif isinstance(error, NoCapacity | NotFound):
+        create.next_candidate(job, candidate, ranked, error, now)
+    else:
+        outcomes.finish(job, Step(act=Act.FAIL, code=error.code, reason=error.message), now=now)
+
+
+def _forget_attempt(job: Job) -> None:
+    store(job, arguments={name: value for name, value in job.arguments.items() if name != "machine"})
+
+
+def _look(job: Job, new: Machine, client: Novita) -> None:
+    """Search for what an unanswered create may have made; not finding it proves nothing."""
+    reason = "looks for what the create may have made, until a complete list after the settle period"
+    try:
+        found = client.list_instances(name=new.correlation_id or "", rank=Rank.WRITE)
+    except NovitaError as error:
+        now = timezone.now()
+        step = Step(act=Act.WAIT, reason=f"{reason}: {error.message}", at=now + LOOK_EVERY)
+        outcomes.wait(job, step, now=now)
+        return
+    now = timezone.now()
+    for remote in found.instances:
+        if correlation_id_in(remote.name) == new.correlation_id:
+            _made(job, new, remote.id, how="found at Novita by its correlation id")
+            with transaction.atomic():
+                account = locked_account()
+                new = Machine.objects.get(pk=new.pk)
+                if new.novita_id is None:
+                    break  # somebody adopted it: it is theirs
+                observe(new, reading_of(remote), began_at=found.began_at, now=now, account=account)
+            return
+    outcomes.wait(job, Step(act=Act.WAIT, reason=reason, at=now + LOOK_EVERY), now=now)
+
+
+def _start_over(job: Job, new: Machine, step: ReplaceStep) -> None:
+    now = timezone.now()
+    with transaction.atomic():
+        fresh = locked_instance(job.instance_id)
+        rest = {name: value for name, value in job.arguments.items() if name != "machine"}
+        held = store(
+            job,
+            state=JobState.QUEUED,
+            call_ended_at=None,
+            call_outcome="",
+            lease_until=None,
+            next_attempt_at=now,
+            arguments=rest,
+        )
+        if held:
+            Machine.objects.filter(pk=new.pk, novita_id=None).update(given_up_at=now)
+            record("job.create_attempt_given_up", at=now, actor=SYSTEM, instance=fresh, job=job, reason=step.reason)
+            refresh_phase(fresh, now=now)
+
+
+def _swap(job: Job, old: Machine, new: Machine) -> None:
+    """The new one is what people reach from now on; it was proven ready a moment ago."""
+    now = timezone.now()
+    with transaction.atomic():
+        locked_account()
+        fresh = locked_instance(job.instance_id)
+        new.refresh_from_db()
+        needed = not Reclaim.objects.filter(pk=job.arguments.get("reclaim")).exclude(state__in=OPEN_RECLAIMS).exists()
+        held = needed and Job.objects.filter(pk=job.pk, yields=False).exists() and new.observed is Observed.RUNNING
+        if not held or not store(job, arguments={**job.arguments, "swapped": True}, lease_until=None, next_attempt_at=now):
+            store(job, lease_until=None, next_attempt_at=now)
+            return
+        fresh.machine, fresh.met_at, fresh.failure = new, now, ""
+        fresh.save(update_fields=["machine", "met_at", "failure"])
+        health_checks.take_proof(fresh, new, now=now)
+        record(
+            "instance.replaced",
+            at=now,
+            actor=SYSTEM,
+            instance=fresh,
+            job=job,
+            reason="the new machine is proven ready: it takes the old one's place",
+            before=place_of(old),
+            after=place_of(new),
+        )
+        refresh_phase(fresh, now=now)
+    reach("replace.after_swap")
+
+
+def _let_go(job: Job, old: Machine, client: Novita) -> None:
+    now = timezone.now()
+    with transaction.atomic():
+        fresh = locked_instance(job.instance_id)
+        if fresh.protected or fresh.machine_id == old.pk:
+            store(job, lease_until=None, next_attempt_at=now)
+            return
+        lets = int(job.arguments.get("lets", 0)) + 1
+        if not store(job, **lease(), arguments={**job.arguments, "lets": lets}):
+            return
+        Machine.objects.filter(pk=old.pk).update(let_go_at=now)
+        reason = f"the new machine is ready: the old one, {old}, is deleted"
+        record("instance.old_let_go", at=now, actor=SYSTEM, instance=fresh, job=job, reason=reason, before=place_of(old))
+    reach("replace.before_delete")
+    detail = _delete(old, client)
+    reach("replace.after_delete")
+    outcomes.wait(job, Step(act=Act.WAIT, reason=f"waits for Novita to show the old one deleted{detail}", at=None), now=now)
+
+
+def _undo(job: Job, new: Machine, step: ReplaceStep, client: Novita) -> None:
+    """The new one is of no use: its deletion is asked for, and it stays named until Novita shows it gone."""
+    now = timezone.now()
+    with transaction.atomic():
+        fresh = locked_instance(job.instance_id)
+        if not store(job, **lease(), arguments={**job.arguments, "undone": True}):
+            return
+        Machine.objects.filter(pk=new.pk).update(let_go_at=now, surplus_since=now)
+        new.refresh_from_db()
+        if new.absent_at is None:
+            note_surplus(
+                fresh, new, now=now, how=f"it was to replace {fresh.name}, and {step.reason}: its deletion is asked for"
+            )
+    reach("replace.before_delete")
+    if new.absent_at is None:
+        _delete(new, client)
+    reach("replace.after_delete")
+    act = Act.FAIL if step.code else Act.SUPERSEDE
+    outcomes.finish(job, Step(act=act, code=step.code, reason=step.reason), now=timezone.now())
+
+
+def _delete(machine: Machine, client: Novita) -> str:
+    """Ask once; what came of it is read from Novita, whatever it answers. Words for a refusal, or ""."""
+    try:
+        client.delete_instance(machine.novita_id or "")
+    except NotFound:
+        return ""
+    except NovitaError as error:
+        return f": {error.message}"
+    return ""
+
+
+def _end(job: Job, old: Machine, step: ReplaceStep) -> None:
+    now = timezone.now()
+    if job.arguments.get("swapped") and old.observed is not Observed.ABSENT:
+        with transaction.atomic():
+            fresh = locked_instance(job.instance_id)
+            Machine.objects.filter(pk=old.pk).update(surplus_since=now)
+            old.refresh_from_db()
+            note_surplus(fresh, old, now=now, how=step.reason)
+    outcomes.finish(job, Step(act=_ENDS[step.act], code=step.code, reason=step.reason), now=now)

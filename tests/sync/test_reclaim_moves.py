@@ -1,0 +1,192 @@
+"""Moves and replacements after a reclaim: what is made ready, what is let go, and what a move leaves that fails half-way."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from instances import operations
+from instances.executor.replace import replacement_wish
+from instances.models import Machine, Reclaim
+from instances.webhooks.kinds import Severity, telling_of
+from tests.driving import Drive, event_types
+from tests.factories import PERSON, make_instance
+from tests.sync.reclaiming import HOUR, empty_shelves, ended, novita_id, settled, spot, tried
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def with_reclaims(drive: Drive) -> None:
+    drive.with_reclaims = True
+
+
+def test_a_disposable_one_that_cannot_start_is_moved_in_its_cluster(drive: Drive) -> None:
+    instance = settled(drive)
+    drive.faults({"call": "start", "kind": "no_capacity"})
+
+    spot(drive, instance, "reclaim", give_back_stock=True)
+    record = ended(drive)
+
+    assert tried(record) == [*[("start", "no_capacity")] * 3, ("migrate", "succeeded")]
+    first, *_, last = record.tries[:3]
+    assert record.taken_at is not None
+    assert last["at"] <= (record.taken_at + timedelta(minutes=5)).isoformat()
+    assert first["at"] < last["at"]
+    assert len(drive.living()) == 1
+    types = event_types(instance)
+    assert types.index("instance.ready", types.index("instance.reclaimed")) < types.index("instance.migrated")
+
+
+def test_one_that_can_neither_start_nor_move_is_replaced_elsewhere_before_the_old_is_let_go(drive: Drive) -> None:
+    instance = settled(drive, max_price_usd_per_hour=Decimal(2))
+    old = novita_id(instance)
+    empty_shelves(drive, but=("us-ca-nas-2",))
+
+    spot(drive, instance, "reclaim")
+    record = ended(drive, seconds=900)
+
+    instance.refresh_from_db()
+    assert tried(record)[-2:] == [("migrate", "no_capacity"), ("replace", "succeeded")]
+    [alive] = drive.living()
+    assert (alive["id"], alive["cluster_id"]) == (novita_id(instance), "us-ca-nas-2")
+    assert (record.novita_id_before, record.novita_id_after) == (old, alive["id"])
+    assert Machine.objects.get(novita_id=old).absent_at is not None
+    assert (instance.phase, instance.wanted, instance.met) == ("ready", "running", True)
+    types = event_types(instance)
+    assert types.index("instance.replaced") < types.index("instance.old_let_go") < types.index("instance.migrated")
+    after = [one for one in types[types.index("instance.reclaimed") :] if not one.startswith("alarm.")]
+    outside = [(telling_of(one).webhook, telling_of(one).severity) for one in after]
+    assert [webhook for webhook, _ in outside if webhook][:1] == ["instance.reclaim_notified"]
+    assert [webhook for webhook, _ in outside if webhook][-1] == "instance.migrated"
+    assert outside.count(("", Severity.WARNING)) == 1  # one message that says it all
+    told = instance.events.get(type="instance.reclaim_ended")
+    for part in (
+        "found taken back",
+        "a start in place",
+        "did not work (no_capacity)",
+        "a replacement",
+        alive["id"],
+        "(was $",
+    ):
+        assert part in told.reason
+    told = instance.events.get(type="instance.migrated")
+    assert (told.before["novita_id"], told.after["novita_id"]) == (old, alive["id"])
+    assert told.after["endpoints"]
+
+
+def test_nothing_dearer_is_taken_where_the_request_names_no_cap(drive: Drive) -> None:
+    instance = settled(drive)
+    empty_shelves(drive, but=("eu-de-3",))  # where it costs more
+
+    spot(drive, instance, "reclaim")
+    drive.let_pass(700, step=5)
+
+    record = Reclaim.objects.get()
+    assert (record.state, record.tries[-1]["verb"] != "create") == ("decided", True)
+    assert ("replace", "no_capacity") in tried(record)
+    assert record.next_at is not None
+    assert len(drive.machines()) == 1
+
+
+def test_on_notice_a_disposable_one_may_be_replaced_before_the_deadline(drive: Drive) -> None:
+    instance = settled(drive, on_reclaim={"on_notice": "replace"})
+    old = novita_id(instance)
+    spot(drive, instance, "notify", deadline_seconds=HOUR)
+
+    record = ended(drive)
+
+    [alive] = drive.living()
+    assert alive["id"] == novita_id(instance) != old
+    assert (record.outcome, tried(record)) == ("back", [("replace", "succeeded")])
+    assert record.taken_at is None
+
+
+def test_a_notice_withdrawn_meanwhile_gives_the_replacement_up(drive: Drive) -> None:
+    instance = settled(drive, on_reclaim={"on_notice": "replace"})
+    old = novita_id(instance)
+    spot(drive, instance, "notify", deadline_seconds=HOUR)
+    drive.until(lambda: len(drive.living()) == 2, seconds=60)
+
+    spot(drive, instance, "withdraw")
+    drive.until_idle(step=2)
+    drive.until(lambda: len(drive.living()) == 1, step=5)
+    drive.let_pass(60, step=5)
+
+    assert [one["id"] for one in drive.living()] == [old]
+    assert Reclaim.objects.get().outcome in ("withdrawn", "back")
+    assert drive.alarms("surplus_machine") == []
+
+
+def test_a_stop_wished_while_it_is_replaced_leaves_one_stopped_machine(drive: Drive) -> None:
+    instance = settled(drive, on_reclaim={"on_notice": "replace"})
+    spot(drive, instance, "notify", deadline_seconds=HOUR)
+    drive.until(lambda: len(drive.living()) == 2, seconds=60)
+
+    operations.request_stop(instance.pk, actor=PERSON, reason="enough", now=drive.now)
+    drive.until_phase(instance, "stopped", step=2)
+    drive.let_pass(60, step=5)
+
+    assert [one["status"] for one in drive.living()] == ["exited"]
+    assert Reclaim.objects.get().outcome == "wish"
+
+
+@pytest.mark.parametrize(
+    ("ending", "alive"),
+    [("migrate_keeps_old", 1), ("migrate_makes_new", 1), ("migrate_leaves_both", 2), ("migrate_loses_all", 1)],
+)
+def test_a_move_that_fails_half_way_leaves_one_running(drive: Drive, ending: str, alive: int) -> None:
+    other = settled(drive, "other")
+    instance = settled(drive)
+    old = novita_id(instance)
+    drive.faults({"call": "start", "kind": "no_capacity", "count": 3}, {"call": "migrate", "kind": ending, "count": 1})
+
+    spot(drive, instance, "reclaim", give_back_stock=True)
+    record = ended(drive, seconds=1200)
+
+    instance.refresh_from_db()
+    living = drive.living("worker")
+    assert (record.outcome, instance.phase) == ("back", "ready"), record.tries
+    assert len(living) == alive
+    assert [one["id"] for one in living if one["status"] == "running"] == [novita_id(instance)]
+    assert ending == "migrate_keeps_old" or novita_id(instance) != old
+    assert len(drive.alarms("surplus_machine")) == alive - 1
+    other.refresh_from_db()
+    assert other.phase == "ready"
+
+
+def test_a_move_that_never_ends_is_replaced(drive: Drive) -> None:
+    instance = settled(drive)
+    old = novita_id(instance)
+    drive.faults(
+        {"call": "start", "kind": "no_capacity", "count": 3}, {"call": "migrate", "kind": "migrate_hangs", "count": 1}
+    )
+
+    spot(drive, instance, "reclaim", give_back_stock=True)
+    record = ended(drive, seconds=1800)
+
+    assert (record.outcome, [one["id"] for one in drive.living()]) == ("back", [novita_id(instance)])
+    assert novita_id(instance) != old
+
+
+def test_a_replacement_costs_at_most_what_it_did_and_is_on_demand_only_where_that_was_allowed() -> None:
+    for cap, fallback in ((None, False), (Decimal("0.5"), True)):
+        instance = make_instance(max_price_usd_per_hour=cap, fallback_to_on_demand=fallback)
+        assert instance.machine is not None
+
+        wish = replacement_wish(instance, instance.machine)
+
+        assert wish.max_price_usd_per_hour == (cap or instance.machine.price_usd_per_hour)
+        assert (wish.billing_mode, wish.fallback_to_on_demand) == ("spot", fallback)
+
+
+def test_a_persons_move_is_told_once_it_is_well_at_its_new_place(drive: Drive) -> None:
+    instance = settled(drive)
+
+    operations.request_migrate(instance.pk, actor=PERSON, reason="nearer", now=drive.now)
+    drive.until(lambda: "instance.migrated" in event_types(instance), step=5)
+    drive.let_pass(60, step=10)
+
+    types = event_types(instance)
+    assert types.count("instance.migrated") == 1
+    assert types.index("instance.ready", types.index("job.migrate_sent")) < types.index("instance.migrated")
