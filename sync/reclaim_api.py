@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from instances.api.fields import Flag, Strict
 from instances.api.pagination import NewestFirst
+from instances.api.representations import money
 from instances.api.times import rfc3339
 from instances.api.viewsets import actor_of
 from instances.models import Reclaim
@@ -33,10 +34,18 @@ class ReclaimTryShape(serializers.Serializer[None]):
 class ReclaimSerializer(serializers.ModelSerializer[Reclaim]):
     tries = ReclaimTryShape(many=True)
     evidence = serializers.DictField()
+    price_before_usd_per_hour = serializers.SerializerMethodField()
+    price_after_usd_per_hour = serializers.SerializerMethodField()
     story = serializers.SerializerMethodField(help_text="From the first sign to the outcome, in sentences")
 
     def get_story(self, reclaim: Reclaim) -> str:
         return story_of(reclaim)
+
+    def get_price_before_usd_per_hour(self, reclaim: Reclaim) -> str | None:
+        return money(reclaim.price_before_usd_per_hour)
+
+    def get_price_after_usd_per_hour(self, reclaim: Reclaim) -> str | None:
+        return money(reclaim.price_after_usd_per_hour)
 
     class Meta:
         model = Reclaim
