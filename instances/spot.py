@@ -22,14 +22,17 @@ class Sign(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpotFields:
-    """`last_start_at` is the last start we saw; `reclaim_at` is Novita's `spotReclaimTime`, None where it tells none."""
+    """`last_start_at` is the last start we saw; `reclaim_at` is Novita's `spotReclaimTime`, None where it tells none.
+
+    `seen_since`: the first read that showed the present status.
+    """
 
     observed: Observed
     billing_mode: str = "spot"
     spot_status: str = ""
     reclaim_at: datetime | None = None
     last_start_at: datetime | None = None
-    read_at: datetime | None = None
+    seen_since: datetime | None = None
 
 
 def sign_of(fields: SpotFields) -> Sign:
@@ -51,7 +54,7 @@ def sign_of(fields: SpotFields) -> Sign:
 def _of_exited(fields: SpotFields, word: str) -> Sign:
     if word not in _TAKEN_WORDS:
         return Sign.DOUBT
-    early = fields.reclaim_at is not None and fields.read_at is not None and fields.read_at < fields.reclaim_at
+    early = fields.reclaim_at is not None and fields.seen_since is not None and fields.seen_since < fields.reclaim_at
     # Before the announced time only the word for it says that it was taken, and not stopped meanwhile.
     return Sign.DOUBT if early and word != "terminated" else Sign.TAKEN
 
@@ -64,7 +67,7 @@ def sign_of_machine(machine: Machine) -> Sign:
             spot_status=machine.spot_status,
             reclaim_at=machine.reclaim_at,
             last_start_at=last_start_of(machine),
-            read_at=machine.observed_at,
+            seen_since=machine.status_since,
         )
     )
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from instances.lifecycle import MOVING, Observed, Wanted
 from instances.spot import Sign
-from instances.words import clock, span
+from instances.words import clock
 
 
 class Action(StrEnum):
@@ -210,8 +210,9 @@ def _notice(facts: ReclaimFacts) -> ReclaimDecision:
     if facts.observed is Observed.EXITED:
         text = "it stopped at the hour of its reclaim, and Novita does not say that it took it: start it if it is to run"
         return _ask("doubt", text, facts)
-    left = f"Novita takes it back at {clock(deadline)}, in {span(deadline - facts.now)}"
-    wait = _wait(facts, "notified", f"{left}; then it is started again in place, which keeps its disks", deadline)
+    left = f"Novita takes it back at {clock(deadline)}"
+    until = f"it may run until {clock(deadline)}"  # beside the announcement, which names the same hour
+    wait = _wait(facts, "notified", f"{until}; then it is started again in place, which keeps its disks", deadline)
     if facts.now >= deadline or facts.observed is not Observed.RUNNING:
         return wait
     if facts.save_image and Action.SAVE_IMAGE not in facts.tries:

@@ -168,6 +168,7 @@ def _refuse_ended(instance: Instance) -> None:
 
 def _wish(instance: Instance, wanted: Wanted, *, actor: Actor, reason: str, now: datetime) -> Instance:
     if instance.wanted == wanted and _is_pursued(instance):
+        _make_it_theirs(instance, actor=actor, reason=reason, now=now)
         return instance
     before = instance.wanted
     settling = supersede(instance, now=now, actor=actor, reason=f"{wanted} is wanted now: {reason}"[:1000])
@@ -186,6 +187,25 @@ def _wish(instance: Instance, wanted: Wanted, *, actor: Actor, reason: str, now:
         derive_job(instance, now=now)
     refresh_phase(instance, now=now, actor=actor, reason=reason)
     return instance
+
+
+def _make_it_theirs(instance: Instance, *, actor: Actor, reason: str, now: datetime) -> None:
+    """What a rule wanted, and somebody now wants too, is theirs from now on: no rule undoes what a person asked for."""
+    if instance.wanted_by_kind != "rule" or actor.kind == "rule":
+        return
+    before = {"wanted": instance.wanted, "by": instance.wanted_by_name}
+    instance.wanted_by_kind, instance.wanted_by_name, instance.wanted_reason = actor.kind, actor.name, reason[:500]
+    instance.save(update_fields=["wanted_by_kind", "wanted_by_name", "wanted_reason"])
+    after = {"wanted": instance.wanted, "by": actor.name}
+    record(
+        f"instance.{instance.wanted}_wanted",
+        at=now,
+        actor=actor,
+        instance=instance,
+        reason=reason,
+        before=before,
+        after=after,
+    )
 
 
 def _is_pursued(instance: Instance) -> bool:

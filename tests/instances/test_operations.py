@@ -364,3 +364,19 @@ def test_every_refusal_has_a_code_of_its_own() -> None:
     refusals: list[type[OperationRefused]] = [OperationRefused, *OperationRefused.__subclasses__()]
 
     assert len({refusal.code for refusal in refusals}) == len(refusals)
+
+
+def test_what_a_rule_stopped_and_a_person_wants_stopped_too_is_the_persons_from_then_on() -> None:
+    instance = make_instance(status="running")
+    rule = Actor(kind="rule", name="auto-stop")
+    request_stop(instance.pk, actor=rule, reason="idle", now=NOW)
+
+    request_stop(instance.pk, actor=PERSON, reason="keep it off", now=NOW)
+    request_stop(instance.pk, actor=rule, reason="idle", now=NOW)
+
+    instance.refresh_from_db()
+    assert (instance.wanted_by_kind, instance.wanted_by_name) == (PERSON.kind, PERSON.name)
+    assert instance.wanted_reason == "keep it off"
+    assert instance.jobs.count() == 1
+    told = instance.events.filter(type="instance.stopped_wanted").order_by("id").values_list("actor_kind", flat=True)
+    assert list(told) == ["rule", PERSON.kind]

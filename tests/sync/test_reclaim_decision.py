@@ -61,7 +61,7 @@ def test_a_sign_counts_only_after_the_last_start_and_only_by_words_we_know(word:
         spot_status=word,
         reclaim_at=TIMES[at],
         last_start_at=NOW - timedelta(hours=1),
-        read_at=NOW,
+        seen_since=NOW,
     )
     sign = sign_of(fields)
 
@@ -76,6 +76,16 @@ def test_a_sign_counts_only_after_the_last_start_and_only_by_words_we_know(word:
     assert sign_of(replace(fields, billing_mode="on_demand")) is Sign.NONE
 
 
+@pytest.mark.parametrize("word", ["", "reclaiming", "notified"])
+def test_an_exit_first_seen_before_the_announced_time_stays_in_doubt_whenever_it_is_read_again(word: str) -> None:
+    """Somebody stopped it in the console during the notice, and Novita leaves the time where it was."""
+    at = NOW - timedelta(minutes=5)
+    seen = SpotFields(observed=Observed.EXITED, spot_status=word, reclaim_at=at, seen_since=at - timedelta(minutes=10))
+
+    assert sign_of(seen) is Sign.DOUBT
+    assert sign_of(replace(seen, spot_status="terminated")) is Sign.TAKEN
+
+
 JOBS = ("", *Verb.values)
 PROVIDER_JOBS = ("", "instanceMigrate", "autoInstanceMigrate", "saveImage", None)
 
@@ -85,7 +95,7 @@ PROVIDER_JOBS = ("", "instanceMigrate", "autoInstanceMigrate", "saveImage", None
 def test_nothing_is_revived_but_what_is_wanted_running_and_was_taken_for_certain(wanted: str, observed: Observed) -> None:
     spot = itertools.product(WORDS, TIMES.values(), (None, NOW - timedelta(hours=1)))
     for (word, at, started), job, provider_job in itertools.product(spot, JOBS, PROVIDER_JOBS):
-        sign = sign_of(SpotFields(observed=observed, spot_status=word, reclaim_at=at, last_start_at=started, read_at=NOW))
+        sign = sign_of(SpotFields(observed=observed, spot_status=word, reclaim_at=at, last_start_at=started, seen_since=NOW))
         took = NOW - MINUTE if sign is Sign.TAKEN else None
         facts = taken(
             wanted=wanted,
