@@ -75,6 +75,11 @@ def stale(decision: Decision, age: timedelta) -> Decision:
     )
 
 
+def unjudged(error: Exception) -> Decision:
+    """Of an instance whose row makes judging fail: it is left alone, and nothing is said of how idle it is."""
+    return _keep(Code.SET_ASIDE, f"it cannot be judged and is left alone: {type(error).__name__}: {str(error)[:300]}")
+
+
 def _keep(code: Code, reason: str) -> Decision:
     return Decision(action=Action.KEEP, code=code, reason=reason)
 
@@ -103,7 +108,8 @@ def _left_alone(facts: Facts, times: Deadlines) -> Decision | None:
         return _keep(Code.PROTECTED, "it is protected: rules leave it alone")
     if facts.mode is Mode.OFF:
         ignored = f"; {times.hard_by} at {clock_words(times.hard_at)} does not apply either" if times.hard_at else ""
-        return _keep(Code.OFF, f"auto-stop is off for it{ignored}")
+        why = f" ({facts.mode_reason})" if facts.mode_reason else ""
+        return _keep(Code.OFF, f"auto-stop is off for it{why}{ignored}")
     if facts.open_verb in ERRANDS:
         return _keep(Code.JOB_OPEN, f"its {facts.open_verb} job is open: a stop would cut it short")
     return None

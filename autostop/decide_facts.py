@@ -35,6 +35,7 @@ class Code(StrEnum):
     STOP_UNDER_WAY = "stop_under_way"
     PROTECTED = "protected"
     OFF = "off"
+    SET_ASIDE = "set_aside"
     KEPT = "kept"
     JOB_OPEN = "job_open"
     MOVING = "moving"
@@ -132,9 +133,9 @@ class Facts:
 
     `ready_at` is None unless it became ready in this run. `startup_deadline_at` is when a start-up that has not reached
     ready is overdue. `wanted_since` is when the present wish was made. `mode` is the more careful of the instance's and its
-    policy's; `mode_reason` says why it is only observed. `hold` says that rules may not act at all now, `idle_hold` that
-    they may not stop for idleness. `usage` is None where no metrics are known. `promised_at` is the stop time that people
-    were last warned of; `warns_first` that no stop for idleness comes without a warning. `idle_before` counts the
+    policy's; `mode_reason` says why it is off or only observed. `hold` says that rules may not act at all now, `idle_hold`
+    that they may not stop for idleness. `usage` is None where no metrics are known. `promised_at` is the stop time that
+    people were last warned of; `warns_first` that no stop for idleness comes without a warning. `idle_before` counts the
     evaluations in a row, up to now, that found it idle. `interval` is the time to the next evaluation.
     """
 

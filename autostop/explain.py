@@ -5,16 +5,17 @@ from typing import Any
 
 from django.utils import timezone
 
-from autostop.decide import decide
+from autostop.decide import decide, unjudged
 from autostop.decide_facts import ACTIVE
 from autostop.decide_outcome import Decision
-from autostop.facts import Scene, canaries_now, considered, evaluation_of, facts_of, policy_for, samples_from
+from autostop.facts import Scene, canaries_now, considered, evaluation_of, facts_of, policy_if_known, samples_from
 from autostop.models import Evaluation
 from autostop.policies import PolicyValue, read_policies
 from autostop.safety import standing_at
 from autostop.schedule import next_runs
 from instances.api.times import rfc3339
 from instances.models import Instance
+from instances.set_aside import AWAY
 from instances.utilisation.rows import samples_since
 
 
@@ -32,8 +33,13 @@ def decision_now(instance: Instance, now: datetime) -> tuple[Decision, PolicyVal
         canaries=canaries_now(policies),
         warns_first=True,
     )
-    decision = decide(facts_of(found, scene, open_verb=str(getattr(found, "open_verb", "") or "")))
-    return decision, policy_for(found, policies)
+    try:
+        decision = decide(facts_of(found, scene, open_verb=str(getattr(found, "open_verb", "") or "")))
+    except AWAY:
+        raise
+    except Exception as error:  # noqa: BLE001 - the answer tells it
+        decision = unjudged(error)
+    return decision, policy_if_known(found, policies) or policies.default
 
 
 def auto_stop_json(instance: Instance, *, now: datetime | None = None) -> dict[str, Any] | None:

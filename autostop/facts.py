@@ -94,6 +94,14 @@ def policy_for(instance: Instance, policies: Policies) -> PolicyValue:
     return policies.of(instance.auto_stop_policy, instance.labels)
 
 
+def policy_if_known(instance: Instance, policies: Policies) -> PolicyValue | None:
+    """None where its labels are none: it is set aside where it is judged, and keeps nobody else from that."""
+    try:
+        return policy_for(instance, policies)
+    except (AttributeError, TypeError):
+        return None
+
+
 def is_billed(instance: Instance) -> bool:
     return instance.observed in BILLED_RUNNING
 
@@ -102,8 +110,8 @@ def canaries_among(instances: Iterable[Instance], policies: Policies) -> frozens
     """The instances on which policies in canary mode really act."""
     running: dict[str, list[UUID]] = defaultdict(list)
     for instance in instances:
-        policy = policy_for(instance, policies)
-        if policy.mode == PolicyMode.CANARY and is_billed(instance):
+        policy = policy_if_known(instance, policies)
+        if policy is not None and policy.mode == PolicyMode.CANARY and is_billed(instance):
             running[policy.name].append(instance.pk)
     return frozenset(one for name, ids in running.items() for one in chosen_canaries(policies.named[name], ids))
 
@@ -117,7 +125,10 @@ def canaries_now(policies: Policies) -> frozenset[UUID]:
 
 
 def facts_of(instance: Instance, scene: Scene, *, open_verb: str) -> Facts:
-    """Ready and the run's begin count only while Novita shows it running: else they tell of an earlier run."""
+    """Ready and the run's begin count only while Novita shows it running: else they tell of an earlier run.
+
+    Raises whatever a row that no code of ours writes makes fail.
+    """
     machine, standing = instance.machine, scene.standing
     if standing.hold is Hold.NONE and machine is not None and machine.unverified_since is not None:
         standing = Standing(hold=Hold.FROZEN, reason="Novita's lists lack it and are not believed yet")
@@ -181,7 +192,10 @@ def watch_of(instance: Instance) -> UtilisationWatch | None:
 
 
 def _with_threshold(policy: PolicyValue, instance: Instance) -> Rules:
-    return replace(policy.rules, threshold=instance.auto_stop_threshold or policy.rules.threshold)
+    threshold = instance.auto_stop_threshold or policy.rules.threshold
+    if threshold < timedelta(0):
+        raise ValueError(f"its threshold is {threshold}")
+    return replace(policy.rules, threshold=threshold)
 
 
 def _usage(instance: Instance, scene: Scene, rules: Rules, floor: datetime | None) -> Usage | None:

@@ -4,8 +4,9 @@ The same function serves the timetable, the API and the command.
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
 from uuid import UUID
@@ -13,7 +14,7 @@ from uuid import UUID
 from django.conf import settings
 
 from autostop.acts import RULE, start_if_still_due, stop_if_still_due
-from autostop.decide import decide, paced, stale
+from autostop.decide import decide, paced, stale, unjudged
 from autostop.decide_facts import Action, Code, Hold
 from autostop.decide_outcome import Decision
 from autostop.decide_start import start_reason
@@ -24,7 +25,7 @@ from autostop.facts import (
     evaluation_of,
     facts_of,
     is_billed,
-    policy_for,
+    policy_if_known,
     samples_from,
     start_facts_of,
     watch_of,
@@ -34,11 +35,12 @@ from autostop.notices import warn
 from autostop.policies import read_policies
 from autostop.records import store
 from autostop.results import Item, Outcome, PassResult
-from autostop.safety import stale_after, standing_at, tell_standing, with_metrics_seen
+from autostop.safety import stale_after, standing_at, tell_set_aside, tell_standing, with_metrics_seen
 from instances.events import SYSTEM, Actor
 from instances.models import Instance
 from instances.periodic import claim, finish
 from instances.provider import novita
+from instances.set_aside import AWAY
 from instances.tally import Counter
 from instances.utilisation import rows
 from instances.utilisation.reads import Answer, MetricsSource, question_of, read
@@ -63,7 +65,10 @@ class PassRunning(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class _Pass:
-    """One pass as it goes on: the rows as they were read, what was decided of them, and what was done."""
+    """One pass as it goes on: the rows as they were read, what was decided of them, and what was done.
+
+    `failed` are those that are set aside, each with what it made fail.
+    """
 
     began: float
     scene: Scene
@@ -73,6 +78,7 @@ class _Pass:
     jobs: dict[UUID, UUID | None]
     started: set[UUID]
     stale_for: timedelta | None = None
+    failed: dict[UUID, Exception] = field(default_factory=dict)
 
     @property
     def running(self) -> int:
@@ -86,9 +92,21 @@ class _Pass:
     def elapsed(self) -> timedelta:
         return timedelta(seconds=time.monotonic() - self.began)
 
+    @contextmanager
+    def around(self, instance: Instance) -> Iterator[None]:
+        """What is done for one instance: what it makes fail leaves it alone for this pass, and no other."""
+        try:
+            yield
+        except AWAY:
+            raise
+        except Exception as error:  # noqa: BLE001 - its alarm tells it
+            self.failed[instance.pk] = error
+            self.decisions[instance.pk] = unjudged(error)
+
     def decide(self, instance: Instance) -> None:
-        open_verb = str(getattr(instance, "open_verb", "") or "")
-        self.decisions[instance.pk] = decide(facts_of(instance, self.scene, open_verb=open_verb))
+        with self.around(instance):
+            open_verb = str(getattr(instance, "open_verb", "") or "")
+            self.decisions[instance.pk] = decide(facts_of(instance, self.scene, open_verb=open_verb))
 
 
 def act_limit(running: int) -> int:
@@ -126,10 +144,9 @@ def run_pass(*, now: datetime, dry_run: bool, actor: Actor, trigger: str, source
     if run is not None:
         read_ids = {one.pk for one in this.instances if one.machine_id in this.answers}
         store(this.instances, items, read_ids, run=run, now=now)
-        for item in items:
-            if item.outcome is Outcome.WARNED:
-                warn(item.instance_id, item.decision, actor=RULE, now=now)
+        items = _warned(this, items)
         tell_standing(this.scene.standing, stale=this.stale_for, now=now)
+        tell_set_aside(this.instances, this.failed, this.scene.policies, now=now)
         Policy.objects.update(evaluated_at=now)
     result = PassResult(
         started_at=now,
@@ -195,7 +212,8 @@ def _read(this: _Pass, source: MetricsSource | None, *, keep: bool) -> None:
         if instance.machine is not None:
             newest_at = watch.newest_at if watch else None
             cpu_only = instance.gpu_num == 0
-            questions.append(question_of(instance.machine, newest_at=newest_at, cpu_only=cpu_only, now=now))
+            with this.around(instance):
+                questions.append(question_of(instance.machine, newest_at=newest_at, cpu_only=cpu_only, now=now))
     if not questions:
         return
     this.answers = read(questions, source or novita(), seconds=READ_SECONDS)
@@ -238,11 +256,11 @@ def _unread(decision: Decision) -> Decision:
 
 def _act(this: _Pass, run: PassRun | None) -> None:
     """Stop what is due, longest idle first, up to the limit; the rest waits. Old decisions are not acted on."""
-    due = [one.pk for one in this.instances if this.decisions[one.pk].action is Action.STOP]
-    due.sort(key=lambda pk: this.decisions[pk].idle_since or this.scene.now)
+    due = [one for one in this.instances if this.decisions[one.pk].action is Action.STOP]
+    due.sort(key=lambda one: this.decisions[one.pk].idle_since or this.scene.now)
     limit, acts = act_limit(this.running), 0
-    for pk in due:
-        decision, age = this.decisions[pk], this.elapsed
+    for instance in due:
+        pk, decision, age = instance.pk, this.decisions[instance.pk], this.elapsed
         if acts >= limit:
             this.decisions[pk] = paced(decision, limit, this.next_at)
         elif age > max(stale_after(), timedelta(seconds=READ_SECONDS)):
@@ -250,11 +268,12 @@ def _act(this: _Pass, run: PassRun | None) -> None:
         elif run is None:
             acts += 1
         else:
-            act = stop_if_still_due(pk, due=decision, scene=this.scene, now=this.scene.now, run=run)
-            this.decisions[pk] = act.decision
-            if act.done:
-                acts += 1
-                this.jobs[pk] = act.job_id
+            with this.around(instance):
+                act = stop_if_still_due(pk, due=decision, scene=this.scene, now=this.scene.now, run=run)
+                this.decisions[pk] = act.decision
+                if act.done:
+                    acts += 1
+                    this.jobs[pk] = act.job_id
 
 
 def _start(this: _Pass, dry_run: bool) -> None:
@@ -263,15 +282,33 @@ def _start(this: _Pass, dry_run: bool) -> None:
     for instance in this.instances:
         if len(this.started) >= limit:
             return
-        open_verb = str(getattr(instance, "open_verb", "") or "")
-        if not start_reason(start_facts_of(instance, this.scene, open_verb=open_verb)):
+        if instance.pk in this.failed:
             continue
-        if dry_run or start_if_still_due(instance.pk, scene=this.scene, now=this.scene.now):
-            this.started.add(instance.pk)
+        with this.around(instance):
+            open_verb = str(getattr(instance, "open_verb", "") or "")
+            if not start_reason(start_facts_of(instance, this.scene, open_verb=open_verb)):
+                continue
+            if dry_run or start_if_still_due(instance.pk, scene=this.scene, now=this.scene.now):
+                this.started.add(instance.pk)
+
+
+def _warned(this: _Pass, items: Sequence[Item]) -> tuple[Item, ...]:
+    """Warn of what is to come; the items, with what became of those that could not be warned."""
+    of = {instance.pk: instance for instance in this.instances}
+    told = []
+    for item in items:
+        if item.outcome is Outcome.WARNED:
+            with this.around(of[item.instance_id]):
+                warn(item.instance_id, item.decision, actor=RULE, now=this.scene.now)
+            if item.instance_id in this.failed:
+                item = replace(item, decision=this.decisions[item.instance_id], outcome=Outcome.NOT_JUDGED)
+        told.append(item)
+    return tuple(told)
 
 
 def _item(instance: Instance, this: _Pass, dry_run: bool) -> Item:
     decision = this.decisions[instance.pk]
+    policy = policy_if_known(instance, this.scene.policies)
     if instance.pk in this.jobs:
         outcome = Outcome.STOPPED
     elif instance.pk in this.started:
@@ -284,7 +321,7 @@ def _item(instance: Instance, this: _Pass, dry_run: bool) -> Item:
         novita_id=(instance.machine.novita_id if instance.machine else None) or "",
         phase=instance.phase,
         mode=instance.auto_stop_mode,
-        policy=policy_for(instance, this.scene.policies).name,
+        policy=policy.name if policy else "",
         decision=decision,
         outcome=outcome,
         job_id=this.jobs.get(instance.pk),
@@ -298,7 +335,8 @@ def _outcome(decision: Decision) -> Outcome:
         return Outcome.WOULD_STOP
     if decision.warn_of is not None:
         return Outcome.WARNED
-    return Outcome.NOT_JUDGED if decision.code in (Code.NO_DATA, Code.METRICS_NEEDED) else Outcome.KEPT
+    unseen = decision.code in (Code.NO_DATA, Code.METRICS_NEEDED, Code.SET_ASIDE)
+    return Outcome.NOT_JUDGED if unseen else Outcome.KEPT
 
 
 def _new_run(this: _Pass, actor: Actor, trigger: str) -> PassRun:

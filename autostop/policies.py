@@ -2,14 +2,14 @@
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
-from autostop.decide_facts import ALL_UNLIMITED, Mode, Rules
+from autostop.decide_facts import ALL_UNLIMITED, Mode, Rules, SignalName
 from autostop.models import Policy, PolicyMode
 from autostop.schedule import DAY_NAMES, EVERY_DAY, Schedule, ScheduleMode, StopTimes, stop_times
 
@@ -18,7 +18,10 @@ DEFAULT = "default"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyValue:
-    """A policy as values. `labels` chooses instances; the default chooses all that no other does."""
+    """A policy as values. `labels` chooses instances; the default chooses all that no other does.
+
+    `unreadable` says what is wrong with a row that cannot be read: such a policy is off for whom it chooses.
+    """
 
     rules: Rules
     mode: PolicyMode = PolicyMode.ENFORCE
@@ -31,6 +34,7 @@ class PolicyValue:
     description: str = ""
     rank: int | None = None
     evaluated_at: datetime | None = None
+    unreadable: str = ""
 
     @property
     def name(self) -> str:
@@ -59,6 +63,10 @@ class Policies:
             if policy.labels and policy.labels.items() <= labels.items():
                 return policy
         return self.default
+
+    def unreadable(self) -> dict[str, str]:
+        """What is wrong, by the name of each policy that cannot be read."""
+        return {name: one.unreadable for name, one in self.named.items() if one.unreadable}
 
     def all(self) -> list[PolicyValue]:
         return [self.default, *self.named.values()]
@@ -92,7 +100,28 @@ def _default_rules() -> Rules:
 
 
 def value_of(row: Policy) -> PolicyValue:
+    """A row that no code of ours writes becomes a policy that is off, and says what is wrong with it."""
+    try:
+        return _read(row)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        return PolicyValue(
+            rules=replace(_default_rules(), name=row.name),
+            mode=PolicyMode.OFF,
+            labels=row.labels if isinstance(row.labels, dict) else {},
+            source="database",
+            description=row.description,
+            rank=row.rank,
+            evaluated_at=row.evaluated_at or row.created_at,
+            unreadable=f"{type(error).__name__}: {str(error)[:200]}",
+        )
+
+
+def _read(row: Policy) -> PolicyValue:
     default = _default_rules()
+    if not isinstance(row.labels, dict):
+        raise TypeError(f"its labels are {row.labels!r}")
+    if row.threshold is not None and row.threshold <= timedelta(0):
+        raise ValueError(f"its threshold is {row.threshold}")
     rules = Rules(
         name=row.name,
         threshold=row.threshold or default.threshold,
@@ -125,7 +154,7 @@ def value_of(row: Policy) -> PolicyValue:
 def _holds(stored: Mapping[str, float | None]) -> Mapping[str, timedelta | None]:
     if not stored:
         return ALL_UNLIMITED
-    return {name: None if seconds is None else timedelta(seconds=seconds) for name, seconds in stored.items()}
+    return {SignalName(name): None if seconds is None else timedelta(seconds=seconds) for name, seconds in stored.items()}
 
 
 def schedule_of(row: Policy) -> Schedule | None:
@@ -155,10 +184,16 @@ def chosen_canaries(policy: PolicyValue, instance_ids: Iterable[UUID]) -> frozen
 
 
 def mode_of(policy: PolicyValue, own: str, *, canary: bool) -> tuple[Mode, str]:
-    """The more careful of the instance's own mode and its policy's, and why it is only observed."""
-    if own == Mode.OFF or policy.mode == PolicyMode.OFF:
+    """The more careful of the instance's own mode and its policy's, and why it is off or only observed.
+
+    Raises ValueError of a mode of its own that nobody knows.
+    """
+    own_mode = Mode(own)
+    if policy.unreadable:
+        return Mode.OFF, f"policy {policy.name} cannot be read: {policy.unreadable}"
+    if own_mode is Mode.OFF or policy.mode == PolicyMode.OFF:
         return Mode.OFF, ""
-    if own == Mode.OBSERVE:
+    if own_mode is Mode.OBSERVE:
         return Mode.OBSERVE, ""
     if policy.mode == PolicyMode.OBSERVE:
         return Mode.OBSERVE, f"policy {policy.name} observes"

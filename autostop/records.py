@@ -30,6 +30,7 @@ _NOTHING_AHEAD = (
     Code.STOP_UNDER_WAY,
     Code.PROTECTED,
     Code.OFF,
+    Code.SET_ASIDE,
 )
 # Without figures that change by the minute, so that the column changes only when something does.
 _OUTLOOK = {

@@ -1,14 +1,15 @@
 """When no rule may act: paused, frozen, or on data that cannot be believed. And alarms for what should have been done."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 
 from autostop.decide_facts import Hold, Mode
 from autostop.decide_signals import OLDEST_SAMPLE
-from autostop.facts import Scene, Standing, is_billed, policy_for, watch_of
+from autostop.facts import Scene, Standing, is_billed, policy_if_known, watch_of
 from autostop.models import PassRun, PolicyMode
 from autostop.policies import DEFAULT, Policies, read_policies
 from autostop.words import clock_words, duration_words
@@ -16,11 +17,14 @@ from instances.alarms import clear_alarm, raise_alarm
 from instances.lifecycle import Observed
 from instances.models import Alarm, AutomationPause, Instance, ProviderAccount
 from instances.periodic import claim, finish
+from instances.set_aside import SetAside
 
 METRICS_ALARM = "metrics_missing"
 LIST_ALARM = "auto_stop_list"
 STALE_ALARM = "auto_stop_stale"
 NOT_EVALUATED_ALARM = "auto_stop_not_evaluated"
+POLICY_ALARM = "auto_stop_policy_unreadable"
+WORK = "auto-stop"
 _FEWEST_JUDGED = 4
 _SHORTEST_LIST_AGE = timedelta(minutes=5)
 _WATCHDOG = "auto_stop_watchdog"
@@ -82,7 +86,8 @@ def is_judged(instance: Instance, scene: Scene) -> bool:
     if machine is None or machine.running_since is None or instance.observed is not Observed.RUNNING:
         return False
     asked = machine.pk in scene.read_now or (watch is not None and bool(watch.read_at or watch.error))
-    if not asked or instance.auto_stop_mode == Mode.OFF or policy_for(instance, scene.policies).mode == PolicyMode.OFF:
+    policy = policy_if_known(instance, scene.policies)
+    if not asked or instance.auto_stop_mode == Mode.OFF or policy is None or policy.mode == PolicyMode.OFF:
         return False
     return scene.now - machine.running_since > 2 * OLDEST_SAMPLE
 
@@ -106,6 +111,30 @@ def tell_standing(standing: Standing, *, stale: timedelta | None, now: datetime)
     _alarm(METRICS_ALARM, held, standing.idle_reason, remedy, now)
     words = f"a pass took {duration_words(stale or timedelta(0))} between deciding and acting, so it did not act"
     _alarm(STALE_ALARM, stale is not None, words, "See whether the workers and the database have room", now)
+
+
+def tell_set_aside(
+    instances: Sequence[Instance], failed: Mapping[UUID, Exception], policies: Policies, *, now: datetime
+) -> None:
+    """An alarm for each instance and each policy that a pass could not read, until a pass can."""
+    aside = SetAside(WORK, now=now)
+    for instance in instances:
+        with aside.around(instance):
+            if instance.pk in failed:
+                raise failed[instance.pk]
+    aside.forget_all_but(instances)
+    broken = policies.unreadable()
+    for name, why in broken.items():
+        raise_alarm(
+            POLICY_ALARM,
+            name,
+            text=f"Policy {name} cannot be read, so auto-stop is off for the instances that follow it: {why}",
+            remedy=f"Set anew what is wrong (PATCH /api/v1/auto-stop/policies/{name}), or delete the policy",
+            now=now,
+        )
+    mended = Alarm.objects.filter(kind=POLICY_ALARM, cleared_at=None).exclude(subject__in=broken)
+    for name in mended.values_list("subject", flat=True):
+        clear_alarm(POLICY_ALARM, name, now=now)
 
 
 def _alarm(kind: str, holds: bool, text: str, remedy: str, now: datetime) -> None:
@@ -140,7 +169,7 @@ def _late(policies: Policies, now: datetime) -> dict[str, datetime]:
     """Policies with running instances that no pass evaluated for too long, and since when."""
     rows = Instance.objects.managed().not_ended().select_related("machine")
     rows = rows.only("id", "labels", "auto_stop_policy", "machine__status", "machine__absent_at")
-    followed = {policy_for(one, policies).name for one in rows if is_billed(one)}
+    followed = {policy.name for one in rows if is_billed(one) and (policy := policy_if_known(one, policies))}
     last = PassRun.objects.first()
     evaluated = {one.name: one.evaluated_at for one in policies.named.values()}
     evaluated[DEFAULT] = last.started_at if last else None

@@ -4,7 +4,7 @@ Whatever a single row makes fail (a secret whose key was lost, a value that no c
 row. A database that is away is nobody's fault and goes on to whoever called.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -44,6 +44,12 @@ class SetAside:
         else:
             if subject in self._known:
                 clear_alarm(KIND, subject, now=self.now)
+
+    def forget_all_but(self, instances: Iterable[Instance]) -> None:
+        """End the alarms of rows that this work looks at no longer."""
+        present = {f"{self.work}:{one.pk}" for one in instances}
+        for subject in sorted(self._known - present):
+            clear_alarm(KIND, subject, now=self.now)
 
 
 def tell(subject: str, what: str, error: Exception, *, instance: Instance | None, now: datetime) -> None:

@@ -55,6 +55,7 @@ _ALARM_WORDS = {
     "default_region": "DEFAULT_REGION does not exist",
     "auto_stop_not_evaluated": "auto-stop judges nothing",
     "auto_stop_stale": "a pass of auto-stop took too long to act",
+    "auto_stop_policy_unreadable": "a policy of auto-stop cannot be read",
     "auto_stop_list": "auto-stop holds: Novita's list is not believed",
     "metrics_missing": "auto-stop holds: most metrics are missing",
     "webhook_disabled": "a webhook is switched off",

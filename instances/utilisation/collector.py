@@ -15,6 +15,7 @@ from instances.lifecycle import Observed
 from instances.models import Machine, UtilisationWatch
 from instances.periodic import claim, finish
 from instances.provider import novita
+from instances.set_aside import SetAside
 from instances.utilisation.reads import MetricsSource, Question, question_of, read
 from instances.utilisation.rows import forget_old, store
 
@@ -51,11 +52,15 @@ def collect_if_due(now: datetime, *, source: MetricsSource | None = None) -> int
 
 def _claimed(now: datetime, interval: timedelta, room: int) -> list[Question]:
     due = UtilisationWatch.objects.filter(due_at__lte=now).select_related("machine__current_of").order_by("due_at")
-    questions = []
+    due = due.filter(machine__current_of__isnull=False)  # the sweep ends the watch of one that was replaced
+    questions, aside = [], SetAside("metrics", now=now)
     for watch in due.defer("machine__connection", "machine__current_of__envs")[:room]:
         won = UtilisationWatch.objects.filter(pk=watch.pk, due_at=watch.due_at).update(due_at=now + interval)
-        if won:
-            cpu_only = watch.machine.current_of.gpu_num == 0
+        if not won:
+            continue
+        instance = watch.machine.current_of
+        with aside.around(instance):
+            cpu_only = instance.gpu_num == 0
             questions.append(question_of(watch.machine, newest_at=watch.newest_at, cpu_only=cpu_only, now=now))
     return questions
 

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import structlog
 from django.db import DatabaseError, connections
 
 from instances.models import Machine
 from instances.novita.errors import NovitaError, PaceExceeded
 from instances.novita.types import InstanceMetrics
+from instances.set_aside import AWAY
 from instances.utilisation.rollup import GRAIN_SECONDS, Minute, begin_of, minute_of, rollup
+
+log = structlog.get_logger("metrics")
 
 IN_PARALLEL = 4
 FURTHEST_BACK = timedelta(hours=24)
@@ -98,5 +102,11 @@ def _outcome(future: Future[Answer | None], seconds: float) -> Answer | None:
     if future.cancel():
         return None
     if future.done():
-        return future.result()
+        try:
+            return future.result()
+        except AWAY:
+            raise
+        except Exception as error:  # what one machine's metrics make fail is told of that machine
+            log.exception("metrics.unreadable")
+            return Answer(error=f"its metrics cannot be read: {type(error).__name__}: {str(error)[:100]}")
     return Answer(error=f"no answer within {seconds:g} s")
