@@ -19,6 +19,7 @@ from instances.reclaims import open_reclaim, story_of
 from instances.words import usd, usd_per_hour
 from novita_manager.pages.fleet_snapshot import Notice, Row, notices, read_row
 from novita_manager.pages.job_lines import JobLine, job_lines
+from novita_manager.pages.keeping import Keeping, keeping_of
 from novita_manager.pages.story_lines import StoryPage, story_page
 from novita_manager.pages.verb_panel import VerbChoice, verb_choices
 from novita_manager.pages.why import Why, why_of
@@ -61,6 +62,7 @@ class InstanceStory:
     image: str
     doors: Doors
     verbs: tuple[VerbChoice, ...]
+    keeping: Keeping | None
     settings: tuple[tuple[str, str], ...]
     may_be_set: bool
     may_operate: bool
@@ -87,6 +89,7 @@ def read_story(instance_id: UUID, now: datetime, *, scopes: frozenset[str]) -> I
         image=(machine.image_url if machine else "") or instance.image_url,
         doors=_doors(instance),
         verbs=verb_choices(instance, scopes),
+        keeping=keeping_of(instance, now, scopes=scopes),
         settings=_settings(instance),
         may_be_set=instance.managed and not instance.has_ended and "operate" in scopes,
         may_operate="operate" in scopes,

@@ -1,6 +1,7 @@
 """Times as people read them: relative, with the exact one a touch away; the page's script keeps them current."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -14,6 +15,7 @@ from instances.person_verbs import VERBS
 from instances.story import who
 from novita_manager.pages.fleet_query import FleetQuery
 from novita_manager.pages.fleet_snapshot import Cost
+from novita_manager.pages.keeping import cost_of
 
 register = template.Library()
 
@@ -60,6 +62,17 @@ def clock(at: datetime) -> str:
 @register.filter
 def span(length: timedelta) -> str:
     return words.span(length)
+
+
+@register.filter
+def per_hour(price: Decimal) -> str:
+    return words.usd_per_hour(price)
+
+
+@register.simple_tag(takes_context=True)
+def cost_until(context: dict[str, Any], price: Decimal, until: datetime) -> str:
+    """What is billed from the page's `now` on; on a page that stays open it is the most."""
+    return cost_of(price, until - context["now"])
 
 
 @register.filter
