@@ -30,11 +30,14 @@ def text_of(response: Any) -> str:
 def test_it_is_kept_for_two_hours_with_what_that_means_said_before_and_after(ann: Client) -> None:
     instance = running("box", at=timezone.now(), price="0.35")
 
-    asked = text_of(ann.get(f"/fleet/{instance.pk}"))
+    page = ann.get(f"/fleet/{instance.pk}")
+    asked = text_of(page)
     answer = ann.post(f"/fleet/{instance.pk}/keep", {"for": "shortly", "reason": "a long run"}, follow=True)
 
     assert "No rule stops it before the time you choose" in asked
     assert "For 2 h about $0.70" in asked
+    assert f'action="/fleet/{instance.pk}/keep"' in page.content.decode()
+    assert f'action="/fleet/{instance.pk}/end-keep"' in page.content.decode()
     instance.refresh_from_db()
     assert instance.keep_until is not None
     assert abs(instance.keep_until - timezone.now() - TWO_HOURS) < SOON
