@@ -1,20 +1,19 @@
-"""To look at, not to change: what auto-stop thought and did."""
+"""What auto-stop goes by, thought and did. Only policies are changed here."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AllValuesCheckboxFilter, BooleanRadioFilter
 
-from autostop.models import DecisionColumns, Evaluation, PassRun, Policy, RecordedDecision
-from autostop.policies import value_of
-from autostop.schedule import next_runs
+from autostop.models import DecisionColumns, Evaluation, PassRun, RecordedDecision
+from autostop.policy_admin import PolicyAdmin
 from instances.admin.looking import LookOnlyAdmin, badge, link_to, moment, two_lines
-from instances.api.times import duration_text
 from instances.story import who
 
-_POLICY_TONES = {"enforce": "moving", "canary": "moving", "observe": "warn"}
+# Modules that register more.
+__all__ = ["PolicyAdmin"]
+
 _TONES = {"stop": "moving", "keep": "still", "warn": "warn"}
 
 
@@ -76,41 +75,6 @@ class RecordedDecisionAdmin(DecisionAdmin):
     @admin.display(description="acted", ordering="acted")
     def did(self, decision: RecordedDecision) -> SafeString | str:
         return badge("acted", "moving") if decision.acted else "-"
-
-
-@admin.register(Policy)
-class PolicyAdmin(LookOnlyAdmin):
-    """Changed over the API, which checks what it takes and tells who did it."""
-
-    list_display = ["name", "rank", "stops", "chosen_by", "idle", "hours", "seen"]
-    list_filter = [("mode", AllValuesCheckboxFilter), ("schedule_mode", AllValuesCheckboxFilter)]
-    search_fields = ["name", "description"]
-
-    @admin.display(description="mode", ordering="mode")
-    def stops(self, policy: Policy) -> SafeString:
-        return badge(policy.mode, _POLICY_TONES.get(policy.mode, "still"))
-
-    @admin.display(description="labels")
-    def chosen_by(self, policy: Policy) -> str:
-        return ", ".join(f"{key}={value}" for key, value in policy.labels.items()) or "only by name"
-
-    @admin.display(description="threshold", ordering="threshold")
-    def idle(self, policy: Policy) -> str:
-        return duration_text(policy.threshold) if policy.threshold else "as the default"
-
-    @admin.display(description="working hours", ordering="schedule_mode")
-    def hours(self, policy: Policy) -> SafeString | str:
-        """With its next turn, on its own clock."""
-        value = value_of(policy)
-        if value.schedule is None:
-            return "-"
-        runs = next_runs(value.schedule, timezone.now())
-        told = f"next: {runs[0].turn} {runs[0].at.astimezone(value.zone):%a %H:%M}" if runs else ""
-        return two_lines(f"{policy.schedule_mode.replace('_', ' ')}, {policy.time_zone}", told)
-
-    @admin.display(description="evaluated at (UTC)", ordering="evaluated_at")
-    def seen(self, policy: Policy) -> SafeString | str:
-        return moment(policy.evaluated_at)
 
 
 @admin.register(PassRun)

@@ -16,11 +16,12 @@ from instances.scopes import PERMISSION_OF, may
 ROLES = {
     "viewer": "Sees everything but secrets, people and keys. Changes nothing.",
     "operator": "Also creates, starts, stops, deletes and adopts instances, acknowledges alarms and pauses automation.",
-    "admin": "Everything: also secrets, people, groups and API keys.",
+    "admin": "Everything: also secrets, auto-stop policies, people, groups and API keys.",
 }
 _FLEET = Q(content_type__app_label__in=("instances", "autostop", "sync"))
 _OPERATE = Q(content_type__app_label="instances", codename__in=("change_instance", "add_instance"))
 _SECRETS = Q(content_type__app_label="instances", codename="reveal_secrets")
+_POLICIES = Q(content_type__app_label="autostop", codename="change_policy")
 # People are shut out, not deleted; keys are revoked; what was refused or answered is only looked at.
 _ACCESS = Q(
     content_type__app_label__in=("auth", "novita_manager", "axes"),
@@ -32,7 +33,7 @@ _ACCESS = Q(
 _OF_ROLE = {
     "viewer": _FLEET & Q(codename__startswith="view_"),
     "operator": (_FLEET & Q(codename__startswith="view_")) | _OPERATE,
-    "admin": (_FLEET & Q(codename__startswith="view_")) | _OPERATE | _SECRETS | _ACCESS,
+    "admin": (_FLEET & Q(codename__startswith="view_")) | _OPERATE | _SECRETS | _POLICIES | _ACCESS,
 }
 _SCOPES = Q(content_type__app_label="instances", codename__in=[name.partition(".")[2] for name in PERMISSION_OF.values()])
 # The other permissions that Django makes for each table have no effect: they are asked for nowhere.
@@ -41,6 +42,7 @@ _WORDS = {
     "change_instance": "Start, stop and set instances, acknowledge alarms, pause automation (operate)",
     "add_instance": "Create, delete, adopt and release instances (create)",
     "reveal_secrets": "See passwords, environment values and logs (secrets)",
+    "change_policy": "Make, change and delete auto-stop policies",
     "view_user": "See people",
     "add_user": "Make people",
     "change_user": "Change people: what they may do, and their passwords",
