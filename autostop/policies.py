@@ -8,10 +8,12 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.utils import timezone
 
-from autostop.decide_facts import ALL_UNLIMITED, Mode, Rules, SignalName
+from autostop.decide_facts import ALL_UNLIMITED, METRIC_SIGNALS, Mode, Rules, SignalName
 from autostop.models import Policy, PolicyMode
 from autostop.schedule import DAY_NAMES, EVERY_DAY, Schedule, ScheduleMode, StopTimes, stop_times
+from instances.automation_words import ToldPolicy
 
 DEFAULT = "default"
 
@@ -172,6 +174,19 @@ def schedule_of(row: Policy) -> Schedule | None:
 
 def policy_exists(name: str) -> bool:
     return name == DEFAULT or Policy.objects.filter(name=name).exists()
+
+
+def policy_told(named: str, labels: Mapping[str, str]) -> ToldPolicy:
+    """The policy of an instance that names this one and has these labels, for sentences."""
+    policy = read_policies(timezone.now()).of(named, labels)
+    return ToldPolicy(
+        by="" if policy.name == DEFAULT else policy.name,
+        mode=str(policy.mode),
+        threshold=policy.rules.threshold,
+        metrics_hold=any(one in policy.rules.holds for one in METRIC_SIGNALS),
+        max_age=policy.rules.max_age,
+        working_hours=policy.schedule is not None,
+    )
 
 
 def chosen_canaries(policy: PolicyValue, instance_ids: Iterable[UUID]) -> frozenset[UUID]:

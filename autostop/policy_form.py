@@ -34,7 +34,7 @@ _MODES = {
 }
 _SCHEDULES = {
     "once_at": "once at: stopped once at the stop time; who starts it again keeps it",
-    "keep_off_between": "keep off between: whoever starts it between stop and start",
+    "keep_off_between": "keep off between: off from the stop to the start time, whoever starts it",
 }
 
 

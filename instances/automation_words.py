@@ -1,18 +1,33 @@
 """What automation may do with an instance from now on, in sentences for the person who takes it into our care."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from instances.models import Instance
 from instances.models.instance import AutoStopMode, LocalData
 from instances.words import clock, span
 
 
+class ToldPolicy(NamedTuple):
+    """What is told of a policy of auto-stop. `by` is "" for the default; `metrics_hold`: a busy GPU or CPU holds."""
+
+    by: str
+    mode: str
+    threshold: timedelta
+    metrics_hold: bool
+    max_age: timedelta | None
+    working_hours: bool
+
+
 def automation_of(instance: Instance) -> list[str]:
     """One sentence for each kind of act, those that will not happen too."""
+    policy: ToldPolicy = import_string(settings.AUTO_STOP_POLICY_TOLD)(instance.auto_stop_policy, instance.labels)
     return [
-        _auto_stop(instance),
+        _auto_stop(instance, policy),
+        *_hard_stops(instance, policy),
         *_stop_at(instance),
         _reclaims(instance),
         _health(instance),
@@ -21,15 +36,36 @@ def automation_of(instance: Instance) -> list[str]:
     ]
 
 
-def _auto_stop(instance: Instance) -> str:
-    threshold = span(instance.auto_stop_threshold or settings.AUTO_STOP_THRESHOLD)
+def _auto_stop(instance: Instance, policy: ToldPolicy) -> str:
+    threshold = span(instance.auto_stop_threshold or policy.threshold)
+    by = f" (policy {policy.by})" if policy.by else ""
     if instance.auto_stop_mode == AutoStopMode.OFF:
         return "Auto-stop is off: nothing stops it, however long nobody uses it."
-    if instance.auto_stop_mode == AutoStopMode.OBSERVE:
-        return f"Auto-stop only observes: after {threshold} without use it tells that it would stop it, and stops nothing."
+    if policy.mode == "off":
+        return f"Auto-stop is off by policy {policy.by}: nothing stops it, however long nobody uses it."
+    if instance.auto_stop_mode == AutoStopMode.OBSERVE or policy.mode == "observe":
+        return (
+            f"Auto-stop only observes: after {threshold} without use{by} it tells that it would stop it, and stops nothing."
+        )
     if instance.protected:
-        return f"Auto-stop would stop it after {threshold} without use, but it is protected: it is not stopped."
-    return f"Auto-stop stops it after {threshold} without use, where its GPUs and CPUs are idle too."
+        return f"Auto-stop would stop it after {threshold} without use{by}, but it is protected: it is not stopped."
+    idle = ", where its GPUs and CPUs are idle too" if policy.metrics_hold else ", however busy its GPUs and CPUs are"
+    some = (
+        ". That policy tries itself on some of its instances and only observes the others" if policy.mode == "canary" else ""
+    )
+    return f"Auto-stop stops it after {threshold} without use{by}{idle}{some}."
+
+
+def _hard_stops(instance: Instance, policy: ToldPolicy) -> list[str]:
+    """What stops it whatever it does."""
+    if instance.auto_stop_mode != AutoStopMode.ENFORCE or instance.protected or policy.mode not in ("enforce", "canary"):
+        return []
+    told = []
+    if policy.max_age is not None:
+        told.append(f"Policy {policy.by} stops it once it has run for {span(policy.max_age)}, whatever it does.")
+    if policy.working_hours:
+        told.append(f"Policy {policy.by} has working hours: it is stopped, and what it stopped is started, by the clock.")
+    return told
 
 
 def _stop_at(instance: Instance) -> list[str]:

@@ -114,6 +114,7 @@ AUTO_STOP_THRESHOLD = env.duration("AUTO_STOP_THRESHOLD", "20m", bare=None)
 AUTO_STOP_GPU_PERCENT = env.number("AUTO_STOP_GPU_PERCENT", 5, minimum=0, maximum=100)
 AUTO_STOP_CPU_CORES = env.number("AUTO_STOP_CPU_CORES", 0.5, minimum=0)
 AUTO_STOP_POLICY_EXISTS = "autostop.policies.policy_exists"  # asked by the room below
+AUTO_STOP_POLICY_TOLD = "autostop.policies.policy_told"
 MIGRATION_ENABLED = env.flag("MIGRATION_ENABLED", True)
 MIGRATION_INTERVAL = env.duration("MIGRATION_INTERVAL_MINUTES", "15", bare="m")
 MIGRATION_COOL_DOWN = env.duration("MIGRATION_COOL_DOWN", "10m", bare="m", minimum="0s")
