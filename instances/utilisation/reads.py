@@ -67,7 +67,7 @@ def read(questions: Sequence[Question], source: MetricsSource, *, seconds: float
     if not questions:
         return {}
     pool = ThreadPoolExecutor(max_workers=IN_PARALLEL, thread_name_prefix="metrics")
-    futures = {pool.submit(_read, question, source): question for question in questions}
+    futures = {pool.submit(_in_thread, question, source): question for question in questions}
     wait(futures, timeout=seconds)
     answers: dict[int, Answer] = {}
     for future, question in futures.items():
@@ -78,7 +78,16 @@ def read(questions: Sequence[Question], source: MetricsSource, *, seconds: float
     return answers
 
 
-def _read(question: Question, source: MetricsSource) -> Answer | None:
+def _in_thread(question: Question, source: MetricsSource) -> Answer | None:
+    """The client keeps its pace in the database; this thread's connection ends with it."""
+    try:
+        return ask(question, source)
+    finally:
+        connections.close_all()
+
+
+def ask(question: Question, source: MetricsSource) -> Answer | None:
+    """What one machine's metrics tell; None where the pace leaves no room to ask."""
     fine = (question.end - question.start).total_seconds() / GRAIN_SECONDS <= _MOST_FINE_POINTS
     grain = GRAIN_SECONDS if fine else 60
     try:
@@ -91,9 +100,6 @@ def _read(question: Question, source: MetricsSource) -> Answer | None:
         return Answer(error=error.message[:200] or error.code)
     except DatabaseError as error:  # the shared pace lives there; one machine's failed read is not the pass's
         return Answer(error=f"{type(error).__name__} of our database")
-    finally:
-        # The client keeps its pace in the database; this thread's connection ends with it.
-        connections.close_all()
     minutes = rollup(metrics, start=question.start, end=question.end, gpu_num=question.gpu_num, grain=grain)
     return Answer(minutes=minutes)
 

@@ -17,12 +17,14 @@ from unittest import mock
 from uuid import UUID
 
 from autostop import passes
+from autostop.models import Evaluation, PassRun
 from instances import catalogue, failpoints, operations, person_verbs, provider
 from instances.executor.claims import due_jobs
 from instances.executor.run import BATCH, carry_out, derive_missing
 from instances.models import Instance, Job, PeriodicWork
 from instances.novita.errors import NovitaError
 from instances.operations import OperationRefused
+from instances.utilisation.reads import Answer, MetricsSource, Question, ask
 from sync import deadlines, reclaims, watch
 from sync.listing import run_list
 from tests.chaos.judge import base_name
@@ -32,16 +34,30 @@ from tests.factories import PERSON
 from tests.instances.novita.simulator.driver import INSTANCE, create_body
 
 Found = TypeVar("Found")
+SHOWN_BUSY_WITHIN = timedelta(minutes=4)  # a sample's greatest age, and a minute
 
 PLENTY = 1000
 NOTED = ("start", "stop", "delete", "restart", "migrate", "adopt", "release")
+
+
+def read_here(questions: Sequence[Question], source: MetricsSource, *, seconds: float) -> dict[int, Answer]:
+    """Metrics one after the other, in the one thread that sees this database."""
+    answers = ((one.machine_id, ask(one, source)) for one in questions)
+    return {machine_id: answer for machine_id, answer in answers if answer is not None}
+
+
+def auto_stop(now: datetime) -> object:
+    with mock.patch.object(passes, "read", read_here):
+        return passes.run_if_due(now)
+
+
 # What the lanes do beside the jobs; the catalogue is read once, when the account is opened.
 WORKS: dict[str, Callable[[datetime], object]] = {
     "poll": watch.poll_if_due,
     "watch": watch.watch_if_due,
     "details": watch.read_details_if_due,
     "deadlines": deadlines.mark_overdue,
-    "auto_stop": passes.run_if_due,
+    "auto_stop": auto_stop,
     "reclaims": reclaims.act_if_due,
 }
 LAPSE = 70  # seconds: a lease and a little
@@ -61,14 +77,18 @@ class Account:
     console_calls: Counter[str] = field(default_factory=Counter)
     named: int = 0
     armed: tuple[str, str] | None = None  # a failpoint, and what happens there: dies or stalls
+    busy: dict[str, datetime] = field(default_factory=dict)  # since when, by the id at Novita
+    stopped_busy: list[str] = field(default_factory=list)
     hangs_for: int = 0  # seconds that a stalled worker hangs once its lease has lapsed
 
     def open(self) -> None:
-        """One instance runs, and the catalogue is known."""
+        """The catalogue is known, and two instances run that may sleep soon: the first one's GPU is busy."""
         catalogue.refresh_if_due(self.drive.now)
-        self.create()
+        for _ in range(2):
+            self.create(auto_stop_threshold=timedelta(minutes=5))
         for seconds in (1, 5, 30, 10):
             self.work(seconds)
+        self.occupy(0)
 
     # what people ask of the product
 
@@ -174,6 +194,14 @@ class Account:
             self.drive.novita.turn("load", instance=row["id"], crash="OOM")
             self.did["crash"] += 1
 
+    def occupy(self, pick: int) -> None:
+        """A program begins that keeps the GPU busy for good."""
+        row = chosen([one for one in self.drive.living() if one["status"] == "running"], pick)
+        if row is not None:
+            self.drive.novita.turn("load", instance=row["id"], gpu_percent=90)
+            self.busy.setdefault(row["id"], self.drive.now)
+            self.did["busy"] += 1
+
     def stock(self, gpus: int) -> None:
         shelves = self.drive.novita.look("stock")["stock"]
         self.drive.novita.turn("stock", stock={cluster: dict.fromkeys(shelf, gpus) for cluster, shelf in shelves.items()})
@@ -204,7 +232,20 @@ class Account:
         for name, work in WORKS.items():
             if name not in waits and work(self.drive.now):
                 self.did[name] += 1
+                if name == "auto_stop" and self.busy:
+                    self._judge_of_busy()
         self.did["work"] += 1
+
+    def _judge_of_busy(self) -> None:
+        """What the newest pass did with those that have been busy for long enough to be seen so."""
+        run = PassRun.objects.latest("started_at")
+        for novita_id, since in self.busy.items():
+            if run.started_at - since < SHOWN_BUSY_WITHIN:
+                continue
+            theirs = {"instance__machine__novita_id": novita_id}
+            if run.decisions.filter(acted=True, **theirs).exists():
+                self.stopped_busy.append(f"{novita_id} is busy since {since} and a rule stopped it at {run.started_at}")
+            self.did["busy and kept"] += Evaluation.objects.filter(code="gpu_active", **theirs).count()
 
     def carry_out(self, job_id: UUID) -> None:
         if self.armed is None:

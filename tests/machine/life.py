@@ -24,7 +24,7 @@ MOST_CREATES, MOST_STRANGERS = 8, 3
 PICKS = st.integers(0, 5)
 VERBS = ("create", "start", "stop", "restart", "delete", "migrate", "edit")
 ASKED = ["start", "start", "stop", "stop", "delete", "restart", "migrate", "keep-awake", "adopt", "release"]
-OUTSIDE = ["start", "stop", "restart", "delete", "crash", "notify", "reclaim", "reclaim", "withdraw", "foreign"]
+OUTSIDE = ["start", "stop", "restart", "delete", "crash", "notify", "reclaim", "reclaim", "withdraw", "foreign", "busy"]
 # What strikes a few calls, and what holds until the weather changes. Lists lag by less than the settle period.
 STRIKES = [
     {"call": call, "kind": kind, "when": when, "count": count}
@@ -168,6 +168,8 @@ class Life(RuleBasedStateMachine):
     def happens_outside(self, what: str, pick: int) -> None:
         if what == "crash":
             self.account.crash(pick)
+        elif what == "busy":
+            self.account.occupy(pick)
         elif what in ("notify", "reclaim", "withdraw"):
             self.account.take_back(what, pick)
         elif what != "foreign":

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import connection
+from django.db.models import Q
 
 from instances.lifecycle import Observed
 from instances.models import Event, Instance, Job, Machine
@@ -24,6 +25,7 @@ def broken(account: Account) -> list[str]:
         *(problem for row in state["instances"] for problem in _woken_from_rest(row, account.record)),
         *_ends_without_evidence(truth),
         *_jobs_without_their_request(),
+        *account.stopped_busy,
     ]
 
 
@@ -127,7 +129,8 @@ def _unlike(account: Account) -> list[str]:
 
 def _is_explained(name: str, since: float) -> bool:
     told = ("instance.wish_ended", "instance.changed_outside", "instance.absence_proven", "instance.stopped_wanted")
-    events = Event.objects.filter(instance__name=name, type__in=told)
+    by_rule = Q(type="job.stop_requested", actor_kind="rule")
+    events = Event.objects.filter(Q(type__in=told) | by_rule, instance__name=name)
     return any(event.at.timestamp() >= since for event in events)
 
 

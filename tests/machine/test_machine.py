@@ -24,6 +24,7 @@ DONE = {
     *("create", "start", "stop", "delete", "restart", "migrate", "keep-awake", "edit", "adopt", "release", "pause", "sync"),
     *("foreign", "console stop", "console delete", "spot reclaim", "start by reclaim", "nobody works", "stock 0"),
     *("poll", "watch", "details", "auto_stop", "settled"),
+    *("stop by auto-stop", "busy", "busy and kept"),
     *("dies at after_intent", "dies at before_call", "dies at after_call"),
     *("stalls at before_intent", "stalls at after_intent", "stalls at before_call", "stalls at after_call"),
     *("weather 500", "weather reset", "weather timeout", "weather 429", "weather stale_list", "weather empty_list"),

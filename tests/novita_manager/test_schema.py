@@ -11,8 +11,8 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from autostop import shapes as autostop_shapes
-from autostop.api_policies import policy_json
 from autostop.policies import default_policy
+from autostop.policy_changes import policy_json
 from instances.api import detail_shapes, representations
 from instances.api.shapes import AlarmShape, EventShape, InstanceShape, JobShape
 from instances.events import record
