@@ -170,7 +170,7 @@ def _late(policies: Policies, now: datetime) -> dict[str, datetime]:
     rows = Instance.objects.managed().not_ended().select_related("machine")
     rows = rows.only("id", "labels", "auto_stop_policy", "machine__status", "machine__absent_at")
     followed = {policy.name for one in rows if is_billed(one) and (policy := policy_if_known(one, policies))}
-    last = PassRun.objects.first()
+    last = PassRun.objects.filter(duration__gt=timedelta(0)).first()  # one that broke off has judged nobody for certain
     evaluated = {one.name: one.evaluated_at for one in policies.named.values()}
     evaluated[DEFAULT] = last.started_at if last else None
     return {name: at for name, at in evaluated.items() if name in followed and at is not None and now - at > stale_after()}

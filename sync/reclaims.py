@@ -126,9 +126,10 @@ def _open_missed(now: datetime) -> None:
         .filter(machine__billing_mode="spot", machine__reclaim_at__isnull=False, machine__reclaims=None)
     )
     missed = signs.filter(machine__status__iexact="exited") | signs.filter(machine__spot_status__in=NOTICE_WORDS)
-    for key in missed.values_list("pk", flat=True).distinct():
-        with transaction.atomic():
-            instance = locked_instance(key)
+    aside = SetAside("reclaim sign", now=now)
+    for found in missed.only("id", "name").distinct():
+        with aside.around(found), transaction.atomic():
+            instance = locked_instance(found.pk)
             if instance.machine is not None:
                 note_sign(instance, instance.machine, began_at=instance.machine.observed_at or now, now=now)
 

@@ -123,6 +123,16 @@ def test_a_policy_that_nobody_evaluated_for_two_intervals_is_alarmed_until_someb
     assert not is_open("auto_stop_not_evaluated")
 
 
+def test_a_pass_that_broke_off_evaluated_nobody(provider: MetricsServer) -> None:
+    running_instance("box", last_used_at=NOW)
+    a_pass(provider)
+    PassRun.objects.create(started_at=NOW + 10 * MINUTE, trigger="schedule")
+
+    watch_evaluations_if_due(NOW + 11 * MINUTE)
+
+    assert is_open("auto_stop_not_evaluated")
+
+
 def test_a_policy_without_running_instances_is_not_missed() -> None:
     Policy.objects.create(name="labs", mode="observe", created_at=NOW, changed_at=NOW)
     watch_evaluations_if_due(NOW + timedelta(days=1))
