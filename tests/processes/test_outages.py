@@ -206,7 +206,7 @@ def serves_again(product: Product) -> bool:
 def answers(url: str) -> bool:
     try:
         return requests.get(url, timeout=5).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 

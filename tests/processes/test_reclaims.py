@@ -1,5 +1,8 @@
 """Reclaims of every kind at once, over real processes: each ends with what is wanted alive, or says what is missing."""
 
+import random
+import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +13,7 @@ from tests.conftest import StartProduct, StartSimulator
 from tests.processes.fleet import QUICK, ask_for, shown, story, wait_for_phase
 from tests.processes.product import Product
 from tests.processes.simulator import Simulator
+from tests.processes.waiting import wait_for
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(420)]
 
@@ -18,6 +22,7 @@ HOUR = 3600
 CROWD, STOCK = 10, 6
 CROWDED, CROWDED_ID = "RTX 3090", "3090.16c92g"
 WITHIN = 150.0
+KILLS, SEED = 12, 7
 HALVES = ("migrate_keeps_old", "migrate_makes_new", "migrate_leaves_both", "migrate_loses_all")
 ASKED: dict[str, dict[str, Any]] = {
     "precious": {"local_data": "precious"},
@@ -78,15 +83,17 @@ class Fleet:
         return record
 
 
-@pytest.fixture
-def fleet(product: StartProduct, simulator: StartSimulator) -> Fleet:
+def start(product: StartProduct, simulator: StartSimulator, shape: str) -> Fleet:
     novita = simulator(speed=SPEED)
-    running = product("embedded", simulator=novita, **{**QUICK, "MIGRATION_COOL_DOWN": "0s", "LOG_LEVEL": "WARNING"})
+    running = product(shape, simulator=novita, **{**QUICK, "MIGRATION_COOL_DOWN": "0s", "LOG_LEVEL": "WARNING"})
     running.wait_for_prices()
     return Fleet(running, novita)
 
 
-def test_every_reclaim_ends_with_what_is_wanted_or_says_what_is_missing(fleet: Fleet) -> None:
+def test_every_reclaim_ends_with_what_is_wanted_or_says_what_is_missing(
+    product: StartProduct, simulator: StartSimulator
+) -> None:
+    fleet = start(product, simulator, "embedded")
     names = ("hour", "minute", "none", "withdrawn", "stopping", "protected", "precious", "refused", "unmovable", "theirs")
     for name in (*names, *HALVES):
         fleet.make(name.replace("_", "-"), **ASKED.get(name, {}))
@@ -102,6 +109,39 @@ def test_every_reclaim_ends_with_what_is_wanted_or_says_what_is_missing(fleet: F
         check(fleet)
     _crowd(fleet, crowd)
     _tells_its_story(fleet)
+
+
+def test_a_worker_that_is_killed_again_and_again_brings_each_back_once(
+    product: StartProduct, simulator: StartSimulator
+) -> None:
+    """By signal 9, every few seconds, from the first sign on: at starts, at a move, and all along a replacement."""
+    fleet = start(product, simulator, "production")
+    names = ("plain", "refused", "unmovable", "moved-on")
+    for name in names:
+        fleet.make(name, **ASKED.get(name, {}))
+    fleet.ready()
+    fleet.fail("refused", **REFUSED, count=3)
+    fleet.fail("unmovable", **REFUSED)
+    fleet.fail("unmovable", call="migrate", kind="no_capacity")
+    fleet.fail("moved-on", **REFUSED, count=3)
+    fleet.fail("moved-on", call="migrate", kind="migrate_makes_new", count=1)
+    for name in names:
+        fleet.spot(name, "reclaim", give_back_stock=True)
+
+    chance, seen = random.Random(SEED), Counter[str]()
+    for _ in range(KILLS):
+        until = time.monotonic() + chance.uniform(2, 6)
+        wait_for(lambda until=until: time.monotonic() > until, seconds=5, what="it works for a while")  # type: ignore[misc]
+        fleet.product.kill("worker")
+        fleet.product.restart("worker")
+        for name in names:
+            seen[name] = max(seen[name], len(fleet.running(name)))
+
+    for name in names:
+        fleet.is_back(name)
+        assert len(fleet.living(name)) == 1, name
+    assert max(seen.values()) == 1, "no two ran at once"
+    assert fleet.record("unmovable")["novita_id_after"] != fleet.machines["unmovable"]
 
 
 def home_of(fleet: Fleet) -> str:

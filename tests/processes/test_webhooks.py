@@ -72,7 +72,8 @@ def test_a_receiver_that_hangs_holds_back_no_other_and_a_burst_needs_no_many_tic
         running.wait_for(lambda: sum(got.path == quick for got in receiver.got) == FLEET, 60, "all is told")
 
         assert time.monotonic() - began < 30
-        assert 0 < sum(got.path == slow for got in receiver.got) < FLEET
+        assert sum(got.path == slow for got in receiver.got) < FLEET
+        running.wait_for(lambda: any(got.path == slow for got in receiver.got), 30, "the slow one is told too")
 
 
 # As many machines as a list may bring, all found in one transaction.
