@@ -10,7 +10,7 @@ from typing import Any
 from instances import moves
 from instances.alarms import clear_alarm
 from instances.events import OUTSIDE, SYSTEM, Actor, record
-from instances.lifecycle import JobState, Observed, Wanted
+from instances.lifecycle import OPEN_STATES, JobState, Observed, Wanted
 from instances.models import Instance, Job, Machine
 from instances.models.reclaim import OPEN_RECLAIMS, Reclaim, ReclaimState
 from instances.moves import place
@@ -225,6 +225,10 @@ def _begin(
         one.seen_at, one.notified_at, one.taken_at = opened.seen_at, opened.notified_at, opened.taken_at
         one.tries, one.job, one.evidence = opened.tries, opened.job, opened.evidence
     one.save()
+    if opened is not None and opened.machine_id == machine.pk:
+        for job in Job.objects.filter(instance=instance, state__in=OPEN_STATES, arguments__reclaim=opened.pk):
+            job.arguments["reclaim"] = one.pk  # what is under way is under way for the successor
+            job.save(update_fields=["arguments"])
     return one
 
 

@@ -17,3 +17,10 @@ def stakes_of(instance: Instance) -> Stakes:
         precious=instance.local_data == "precious",
         purged_at=machine.data_purged_at if machine and instance.observed is Observed.EXITED else None,
     )
+
+
+def kept_reason(instance: Instance) -> str:
+    """Why no rule may do away with its machine or its disks, or ""."""
+    if instance.protected:
+        return "it is protected"
+    return "its data is precious" if instance.local_data == "precious" else ""

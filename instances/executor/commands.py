@@ -9,13 +9,16 @@ from django.utils import timezone
 from instances.events import SYSTEM, record
 from instances.executor import outcomes
 from instances.executor.claims import lease, may_call, store
+from instances.executor.steps import HELD_LOOK, Act, Step
 from instances.failpoints import reach
 from instances.lifecycle import JobState, Verb
 from instances.models import Instance, Job
 from instances.novita.client import Novita
 from instances.novita.errors import InvalidState, NovitaError
+from instances.operations.automation import destruction_hold_reason
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
+from instances.stakes import kept_reason
 
 
 def call_command(job: Job, instance: Instance, client: Novita) -> bool:
@@ -46,9 +49,15 @@ def _mark_sent(job: Job, instance: Instance) -> bool:
     now = timezone.now()
     with transaction.atomic():
         fresh = locked_instance(instance.pk)
-        if _is_kept_from(job, fresh):
-            outcomes.cancel_protected(job, fresh, now)
+        kept = _kept_from(job, fresh)
+        if kept:
+            outcomes.cancel_kept(job, fresh, kept, now)
             return False
+        held = destruction_hold_reason(now) if _moves_for_a_rule(job) else ""
+        if held:
+            outcomes.wait(job, Step(act=Act.WAIT, reason=held, at=now + HELD_LOOK), now=now)
+            return False
+        job.refresh_from_db(fields=["arguments"])
         arguments = dict(job.arguments)
         if job.verb == Verb.EDIT and "expand_rootfs_gb" in arguments and fresh.machine:
             # What the disk must measure once it is done: the call itself only names the growth.
@@ -68,10 +77,18 @@ def _mark_sent(job: Job, instance: Instance) -> bool:
         return True
 
 
-def _is_kept_from(job: Job, instance: Instance) -> bool:
-    """A rule may start a protected one, which changes nothing of it, and nothing else."""
+def _kept_from(job: Job, instance: Instance) -> str:
+    """A rule may start a protected one, which changes nothing of it, and nothing else; nor move what loses precious data."""
+    if _moves_for_a_rule(job):
+        return kept_reason(instance)
     harmless = job.verb == Verb.START or "auto_migrate" in job.arguments
-    return job.requested_by_kind == "rule" and instance.protected and not job.was_called and not harmless
+    kept = job.requested_by_kind == "rule" and instance.protected and not job.was_called and not harmless
+    return kept_reason(instance) if kept else ""
+
+
+def _moves_for_a_rule(job: Job) -> bool:
+    """A move loses the disks: what held the rule when it asked holds it again before Novita is asked."""
+    return job.verb == Verb.MIGRATE and job.is_by_rule and not job.was_called
 
 
 def _edit(client: Novita, novita_id: str, arguments: dict[str, Any]) -> str:

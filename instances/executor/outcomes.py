@@ -141,12 +141,12 @@ def _let_the_reclaim_go_on(instance: Instance, now: datetime) -> None:
         instance.save(update_fields=["met_at"])
 
 
-def cancel_protected(job: Job, instance: Instance, now: datetime) -> None:
-    """A rule asked, and it was protected before Novita was: the rule's job ends, in the caller's transaction."""
+def cancel_kept(job: Job, instance: Instance, kept: str, now: datetime) -> None:
+    """A rule asked, and before Novita was it became one to be kept: the rule's job ends, in the caller's transaction."""
     current = Job.objects.select_for_update().get(pk=job.pk)
     if current.fence != job.fence or not current.is_open:
         return
-    reason = "it is protected: rules leave it alone"
+    reason = f"{kept}: rules leave it alone"
     end_job(current, JobState.CANCELLED, now=now, instance=instance, actor=SYSTEM, reason=reason)
     if pursues_wish(current, instance):
         end_wish(instance, now=now, actor=SYSTEM, reason=reason)

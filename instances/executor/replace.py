@@ -1,9 +1,8 @@
 """Replacing a machine: one step of the job per claim, at most one write to Novita in it, its intent stored first."""
 
 from dataclasses import replace
-from datetime import datetime
+from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -12,18 +11,18 @@ from instances.correlation import correlation_id_in, new_correlation_id
 from instances.events import SYSTEM, record
 from instances.executor import create, outcomes
 from instances.executor.claims import lease, may_call, store
-from instances.executor.replace_steps import ReplaceAct, ReplaceFacts, ReplaceStep, next_replace_step
+from instances.executor.replace_ends import ENDS, end, let_go, swap, undo
+from instances.executor.replace_facts import facts_of, machines_of, still
+from instances.executor.replace_steps import ReplaceAct, ReplaceStep, next_replace_step
 from instances.executor.steps import LOOK_EVERY, Act, Step, capacity_gap
 from instances.executor.templates import fill_in
 from instances.failpoints import reach
-from instances.lifecycle import JobState, Observed
-from instances.models import Instance, Job, Machine, ProviderAccount, Reclaim
-from instances.models.reclaim import OPEN_RECLAIMS
-from instances.moves import place_of
+from instances.lifecycle import JobState
+from instances.models import Instance, Job, Machine
 from instances.novita.client import Novita
 from instances.novita.errors import AuthFailed, NoCapacity, NotFound, NovitaError, Rejected, Unavailable
 from instances.novita.pace import Rank
-from instances.observation import locked_account, note_surplus, observe, resolve_attempt
+from instances.observation import locked_account, observe, resolve_attempt
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
 from instances.placement import Candidate, Placement, Wish, as_dict, to_dict
@@ -32,12 +31,11 @@ from instances.provider_key import note_key_refused
 from instances.readings import reading_of
 
 PROBE_SECONDS = 3.0
-_ENDS = {ReplaceAct.SUCCEED: Act.SUCCEED, ReplaceAct.FAIL: Act.FAIL, ReplaceAct.SUPERSEDE: Act.SUPERSEDE}
 
 
 def carry_on(job: Job, instance: Instance, client: Novita, *, held: Step | None = None) -> Step:
     """Decide and take the next step; what of it is told in the log. `held`: why nothing may be sent now."""
-    old, new = _machines(job)
+    old, new = machines_of(job)
     step = next_replace_step(facts_of(job, instance, old, new, now=timezone.now()))
     if step.act is ReplaceAct.PROBE and new is not None:
         step = _probe(job, instance, old, new)
@@ -46,31 +44,7 @@ def carry_on(job: Job, instance: Instance, client: Novita, *, held: Step | None 
         outcomes.wait(job, held, now=timezone.now())
         return held
     _take(step, job, instance, old, new, client)
-    return Step(act=_ENDS.get(step.act, Act.CALL if writes else Act.WAIT), reason=step.reason or step.act, code=step.code)
-
-
-def facts_of(job: Job, instance: Instance, old: Machine, new: Machine | None, *, now: datetime) -> ReplaceFacts:
-    account = ProviderAccount.objects.filter(pk=1).first()
-    reclaim = Reclaim.objects.filter(pk=job.arguments.get("reclaim")).first()
-    known = new is not None and new.novita_id is not None
-    return ReplaceFacts(
-        now=now,
-        yields=job.yields,
-        needed=reclaim is None or reclaim.is_open,
-        attempted=new is not None and new.called_at is not None,
-        call_ended_at=job.call_ended_at,
-        complete_list_at=account.complete_list_at if account else None,
-        new_known=known,
-        new=new.observed if new is not None and known else Observed.NOTHING,
-        new_details_read=new is not None and new.details_read_at is not None and not new.details_due,
-        ready_by=_ready_by(new),
-        swapped=bool(job.arguments.get("swapped")),
-        may_let_go=not instance.protected,
-        old=old.observed,
-        lets=int(job.arguments.get("lets", 0)),
-        let_go_at=old.let_go_at,
-        settle=settings.SETTLE_PERIOD,
-    )
+    return Step(act=ENDS.get(step.act, Act.CALL if writes else Act.WAIT), reason=step.reason or step.act, code=step.code)
 
 
 def replacement_wish(instance: Instance, old: Machine) -> Wish:
@@ -78,17 +52,6 @@ def replacement_wish(instance: Instance, old: Machine) -> Wish:
     wish = catalogue.wish_of(instance)
     cap = instance.max_price_usd_per_hour
     return replace(wish, max_price_usd_per_hour=old.price_usd_per_hour if cap is None else cap)
-
-
-def _machines(job: Job) -> tuple[Machine, Machine | None]:
-    new = Machine.objects.filter(pk=job.arguments.get("machine")).first()
-    return Machine.objects.get(pk=job.arguments["old"]), new
-
-
-def _ready_by(new: Machine | None) -> datetime | None:
-    if new is None or new.called_at is None:
-        return None
-    return new.called_at + settings.INSTANCE_STARTUP_TIMEOUT + settings.INSTANCE_PULL_TIMEOUT
 
 
 def _probe(job: Job, instance: Instance, old: Machine, new: Machine) -> ReplaceStep:
@@ -110,7 +73,7 @@ def _take(step: ReplaceStep, job: Job, instance: Instance, old: Machine, new: Ma
     if step.act is ReplaceAct.CALL:
         _call(job, instance, old, client)
     elif step.act is ReplaceAct.LET_GO:
-        _let_go(job, old, client)
+        let_go(job, old, client)
     elif step.act is ReplaceAct.WAIT:
         outcomes.wait(job, Step(act=Act.WAIT, reason=step.reason, at=step.at), now=now)
     elif new is not None and step.act is ReplaceAct.LOOK:
@@ -118,11 +81,11 @@ def _take(step: ReplaceStep, job: Job, instance: Instance, old: Machine, new: Ma
     elif new is not None and step.act is ReplaceAct.START_OVER:
         _start_over(job, new, step)
     elif new is not None and step.act is ReplaceAct.SWAP:
-        _swap(job, old, new)
+        swap(job, old, new)
     elif new is not None and step.act is ReplaceAct.UNDO:
-        _undo(job, new, step, client)
+        undo(job, new, step, client)
     else:
-        _end(job, old, step)
+        end(job, old, step)
 
 
 def _call(job: Job, instance: Instance, old: Machine, client: Novita) -> None:
@@ -165,8 +128,8 @@ def _write_intent(job: Job, old: Machine, candidate: Candidate, ranked: Placemen
     now = timezone.now()
     with transaction.atomic():
         fresh = locked_instance(job.instance_id)
-        if fresh.protected and job.requested_by_kind == "rule":
-            outcomes.cancel_protected(job, fresh, now)
+        if not still(job, fresh, ReplaceAct.CALL, now=now):
+            outcomes.wait(job, Step(act=Act.WAIT, reason="what it rests on has changed", at=now), now=now)
             return None
         new = Machine(instance=fresh, correlation_id=new_correlation_id(), created_at=now, called_at=now, replaces=old)
         new.cluster_id, new.region = candidate.cluster_id, candidate.region
@@ -228,7 +191,14 @@ def _failed(job: Job, new: Machine, candidate: Candidate, ranked: Placement, err
 
 
 def _forget_attempt(job: Job) -> None:
-    store(job, arguments={name: value for name, value in job.arguments.items() if name != "machine"})
+    with transaction.atomic():
+        locked_instance(job.instance_id)
+        job.refresh_from_db(fields=["arguments"])
+        store(job, arguments=_without_attempt(job))
+
+
+def _without_attempt(job: Job) -> dict[str, Any]:
+    return {name: value for name, value in job.arguments.items() if name != "machine"}
 
 
 def _look(job: Job, new: Machine, client: Novita) -> None:
@@ -259,7 +229,7 @@ def _start_over(job: Job, new: Machine, step: ReplaceStep) -> None:
     now = timezone.now()
     with transaction.atomic():
         fresh = locked_instance(job.instance_id)
-        rest = {name: value for name, value in job.arguments.items() if name != "machine"}
+        job.refresh_from_db(fields=["arguments"])
         held = store(
             job,
             state=JobState.QUEUED,
@@ -267,100 +237,9 @@ def _start_over(job: Job, new: Machine, step: ReplaceStep) -> None:
             call_outcome="",
             lease_until=None,
             next_attempt_at=now,
-            arguments=rest,
+            arguments=_without_attempt(job),
         )
         if held:
             Machine.objects.filter(pk=new.pk, novita_id=None).update(given_up_at=now)
             record("job.create_attempt_given_up", at=now, actor=SYSTEM, instance=fresh, job=job, reason=step.reason)
             refresh_phase(fresh, now=now)
-
-
-def _swap(job: Job, old: Machine, new: Machine) -> None:
-    """The new one is what people reach from now on; it was proven ready a moment ago."""
-    now = timezone.now()
-    with transaction.atomic():
-        locked_account()
-        fresh = locked_instance(job.instance_id)
-        new.refresh_from_db()
-        needed = not Reclaim.objects.filter(pk=job.arguments.get("reclaim")).exclude(state__in=OPEN_RECLAIMS).exists()
-        held = needed and Job.objects.filter(pk=job.pk, yields=False).exists() and new.observed is Observed.RUNNING
-        if not held or not store(job, arguments={**job.arguments, "swapped": True}, lease_until=None, next_attempt_at=now):
-            store(job, lease_until=None, next_attempt_at=now)
-            return
-        fresh.machine, fresh.met_at, fresh.failure = new, now, ""
-        fresh.save(update_fields=["machine", "met_at", "failure"])
-        health_checks.take_proof(fresh, new, now=now)
-        record(
-            "instance.replaced",
-            at=now,
-            actor=SYSTEM,
-            instance=fresh,
-            job=job,
-            reason="the new machine is proven ready: it takes the old one's place",
-            before=place_of(old),
-            after=place_of(new),
-        )
-        refresh_phase(fresh, now=now)
-    reach("replace.after_swap")
-
-
-def _let_go(job: Job, old: Machine, client: Novita) -> None:
-    now = timezone.now()
-    with transaction.atomic():
-        fresh = locked_instance(job.instance_id)
-        if fresh.protected or fresh.machine_id == old.pk:
-            store(job, lease_until=None, next_attempt_at=now)
-            return
-        lets = int(job.arguments.get("lets", 0)) + 1
-        if not store(job, **lease(), arguments={**job.arguments, "lets": lets}):
-            return
-        Machine.objects.filter(pk=old.pk).update(let_go_at=now)
-        reason = f"the new machine is ready: the old one, {old}, is deleted"
-        record("instance.old_let_go", at=now, actor=SYSTEM, instance=fresh, job=job, reason=reason, before=place_of(old))
-    reach("replace.before_delete")
-    detail = _delete(old, client)
-    reach("replace.after_delete")
-    outcomes.wait(job, Step(act=Act.WAIT, reason=f"waits for Novita to show the old one deleted{detail}", at=None), now=now)
-
-
-def _undo(job: Job, new: Machine, step: ReplaceStep, client: Novita) -> None:
-    """The new one is of no use: its deletion is asked for, and it stays named until Novita shows it gone."""
-    now = timezone.now()
-    with transaction.atomic():
-        fresh = locked_instance(job.instance_id)
-        if not store(job, **lease(), arguments={**job.arguments, "undone": True}):
-            return
-        Machine.objects.filter(pk=new.pk).update(let_go_at=now, surplus_since=now)
-        new.refresh_from_db()
-        if new.absent_at is None:
-            note_surplus(
-                fresh, new, now=now, how=f"it was to replace {fresh.name}, and {step.reason}: its deletion is asked for"
-            )
-    reach("replace.before_delete")
-    if new.absent_at is None:
-        _delete(new, client)
-    reach("replace.after_delete")
-    act = Act.FAIL if step.code else Act.SUPERSEDE
-    outcomes.finish(job, Step(act=act, code=step.code, reason=step.reason), now=timezone.now())
-
-
-def _delete(machine: Machine, client: Novita) -> str:
-    """Ask once; what came of it is read from Novita, whatever it answers. Words for a refusal, or ""."""
-    try:
-        client.delete_instance(machine.novita_id or "")
-    except NotFound:
-        return ""
-    except NovitaError as error:
-        return f": {error.message}"
-    return ""
-
-
-def _end(job: Job, old: Machine, step: ReplaceStep) -> None:
-    now = timezone.now()
-    if job.arguments.get("swapped") and old.observed is not Observed.ABSENT:
-        with transaction.atomic():
-            fresh = locked_instance(job.instance_id)
-            Machine.objects.filter(pk=old.pk).update(surplus_since=now)
-            old.refresh_from_db()
-            note_surplus(fresh, old, now=now, how=step.reason)
-    outcomes.finish(job, Step(act=_ENDS[step.act], code=step.code, reason=step.reason), now=now)

@@ -56,6 +56,7 @@ class JobFacts:
 
 RECHECK = timedelta(seconds=15)  # observations wake a job; this is the safety net
 LOOK_EVERY = timedelta(seconds=3)
+HELD_LOOK = timedelta(minutes=1)
 READ_EVERY = timedelta(seconds=10)
 LISTS_TELL_WITHIN = timedelta(seconds=90)
 PROVE_EVERY = timedelta(seconds=2)  # between the two reads that prove a deletion

@@ -79,3 +79,8 @@ class Job(models.Model):
     @property
     def was_called(self) -> bool:
         return self.called_at is not None
+
+    @property
+    def is_by_rule(self) -> bool:
+        """A rule asked; the command that brings reclaimed ones back is the rule by another way."""
+        return self.requested_by_kind == "rule" or (self.requested_by_kind == "command" and "reclaim" in self.arguments)

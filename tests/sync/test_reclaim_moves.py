@@ -2,12 +2,16 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
 import pytest
 
 from instances import operations
 from instances.executor.replace import replacement_wish
-from instances.models import Machine, Reclaim
+from instances.models import Instance, Job, Machine, Reclaim
+from instances.operations import pause_automation, resume_automation
+from instances.reclaims import note_sign
 from instances.webhooks.kinds import Severity, telling_of
 from tests.driving import Drive, event_types
 from tests.factories import PERSON, make_instance
@@ -190,3 +194,117 @@ def test_a_persons_move_is_told_once_it_is_well_at_its_new_place(drive: Drive) -
     types = event_types(instance)
     assert types.count("instance.migrated") == 1
     assert types.index("instance.ready", types.index("job.migrate_sent")) < types.index("instance.migrated")
+
+
+def replacing(drive: Drive, **fields: Any) -> tuple[Instance, str]:
+    """Taken, start and move refused: the new one is made beside the old one, whose id is the second value."""
+    instance = settled(drive, **fields)
+    old = novita_id(instance)
+    drive.faults(
+        {"call": "start", "kind": "no_capacity", "count": 3}, {"call": "migrate", "kind": "no_capacity", "count": 1}
+    )
+    spot(drive, instance, "reclaim", give_back_stock=True)
+    drive.until(lambda: len(drive.living()) == 2, seconds=600, step=3)
+    return instance, old
+
+
+def test_one_that_runs_again_while_its_replacement_is_made_is_kept_and_the_new_one_let_go(drive: Drive) -> None:
+    instance, old = replacing(drive)
+
+    drive.novita.command("start", old)
+    record = ended(drive)
+    drive.until_idle(step=3)
+    drive.let_pass(60, step=10)
+
+    assert [(one["id"], one["status"]) for one in drive.living()] == [(old, "running")]
+    assert (novita_id(instance), record.outcome) == (old, "back")
+    assert drive.alarms("surplus_machine") == []
+
+
+def test_the_old_one_stays_while_automation_is_paused_after_the_swap(drive: Drive) -> None:
+    instance, old = replacing(drive)
+    pause_automation(until=drive.now + timedelta(hours=1), reason="maintenance", actor=PERSON, now=drive.now)
+
+    drive.until(lambda: novita_id(instance) != old, step=3)
+    drive.let_pass(120, step=10)
+    assert len(drive.living()) == 2
+    resume_automation(actor=PERSON, now=drive.now)
+    drive.until(lambda: len(drive.living()) == 1, step=5)
+
+    assert [one["id"] for one in drive.living()] == [novita_id(instance)]
+
+
+def test_data_called_precious_meanwhile_is_left_and_named(drive: Drive) -> None:
+    instance, old = replacing(drive)
+    Instance.objects.update(local_data="precious")
+
+    drive.until_idle(step=3)
+
+    assert old in [one["id"] for one in drive.living()]
+    assert [one.subject for one in drive.alarms("surplus_machine")] == [old]
+    assert novita_id(instance) != old
+
+
+def test_a_new_one_whose_deletion_fails_stays_named_and_is_asked_for_again(drive: Drive) -> None:
+    instance, old = replacing(drive)
+    drive.faults({"call": "delete", "kind": "500", "count": 4})
+
+    drive.novita.command("start", old)
+    drive.until(lambda: drive.alarms("surplus_machine"), step=3)
+    assert "per hour" in drive.alarms("surplus_machine")[0].text
+    drive.until(lambda: len(drive.living()) == 1, seconds=900, step=5)
+    drive.until_idle(step=5)
+
+    assert (novita_id(instance), [one["id"] for one in drive.living()]) == (old, [old])
+    assert drive.alarms("surplus_machine") == []
+
+
+def test_another_time_for_the_reclaim_goes_on_with_the_replacement(drive: Drive) -> None:
+    instance, _ = replacing(drive)
+    machine, first = instance.machine, Reclaim.objects.get()
+    assert machine is not None
+
+    Machine.objects.filter(pk=machine.pk).update(reclaim_at=first.reclaim_at + timedelta(seconds=30))
+    machine.refresh_from_db()
+    note_sign(instance, machine, began_at=drive.now, now=drive.now)
+
+    job = Job.objects.get(verb="replace")
+    successor = Reclaim.objects.get(state__in=["seen", "decided", "acting"])
+    assert (job.is_open, job.arguments["reclaim"], first.pk != successor.pk) == (True, successor.pk, True)
+    drive.do_jobs()
+    assert Job.objects.get(verb="replace").arguments["reclaim"] == successor.pk
+
+
+def test_data_called_precious_is_not_moved_by_a_job_that_waits(drive: Drive) -> None:
+    instance = settled(drive)
+    drive.faults({"call": "start", "kind": "no_capacity", "count": 3})
+    spot(drive, instance, "reclaim", give_back_stock=True)
+
+    def turn_precious(job_id: UUID) -> None:
+        if Job.objects.get(pk=job_id).verb == "migrate":
+            Instance.objects.update(local_data="precious")
+
+    drive.before_job = turn_precious
+    record = ended(drive, seconds=900)
+
+    assert (drive.count("migrate"), record.outcome) == (0, "back")
+
+
+def test_a_move_that_waits_is_held_while_automation_is_paused(drive: Drive) -> None:
+    instance = settled(drive)
+    drive.faults({"call": "start", "kind": "no_capacity", "count": 3})
+    spot(drive, instance, "reclaim", give_back_stock=True)
+
+    def pause(job_id: UUID) -> None:
+        if Job.objects.get(pk=job_id).verb == "migrate":
+            pause_automation(until=drive.now + timedelta(minutes=5), reason="hold", actor=PERSON, now=drive.now)
+
+    drive.before_job = pause
+    drive.until(lambda: Job.objects.filter(verb="migrate").exists(), seconds=600, step=3)
+    drive.step(3)
+    drive.before_job = None
+    drive.let_pass(120, step=10)
+    assert drive.count("migrate") == 0
+
+    record = ended(drive, seconds=900)
+    assert (drive.count("migrate"), record.outcome) == (1, "back")

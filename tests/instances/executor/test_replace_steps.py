@@ -26,7 +26,8 @@ def unanswered(**changes: Any) -> ReplaceFacts:
 
 
 READY = {"new": Observed.RUNNING, "new_details_read": True, "new_is_well": True}
-SWAPPED = {**READY, "swapped": True}
+SWAPPED = {**READY, "swapped": True, "new_is_current": True}
+UNDONE = {"undone": True, "undone_code": "not_ready", "undos": 1, "undo_at": NOW}
 
 
 @pytest.mark.parametrize(
@@ -44,14 +45,31 @@ SWAPPED = {**READY, "swapped": True}
         (facts(yields=True), ReplaceAct.UNDO),
         (facts(needed=False), ReplaceAct.UNDO),
         (facts(new=Observed.EXITED), ReplaceAct.UNDO),
-        (facts(new=Observed.ABSENT), ReplaceAct.UNDO),
+        (facts(new=Observed.ABSENT), ReplaceAct.FAIL),
         (facts(ready_by=NOW - SECOND), ReplaceAct.UNDO),
         (facts(new=Observed.RUNNING), ReplaceAct.WAIT),
         (facts(new=Observed.RUNNING, new_details_read=True), ReplaceAct.PROBE),
         (facts(**READY), ReplaceAct.SWAP),
         (facts(**READY, yields=True), ReplaceAct.UNDO),
         (facts(**SWAPPED), ReplaceAct.LET_GO),
-        (facts(**SWAPPED, may_let_go=False), ReplaceAct.SUCCEED),
+        (facts(**SWAPPED, kept="it is protected"), ReplaceAct.SUCCEED),
+        (facts(**SWAPPED, held="paused"), ReplaceAct.WAIT),
+        (facts(**SWAPPED | {"new": Observed.STARTING}), ReplaceAct.WAIT),
+        (facts(**SWAPPED | {"new": Observed.UNKNOWN}), ReplaceAct.WAIT),
+        (facts(**SWAPPED | {"new": Observed.EXITED}), ReplaceAct.SUPERSEDE),
+        (facts(**SWAPPED | {"new_is_current": False}), ReplaceAct.SUPERSEDE),
+        (facts(attempted=False, new_known=False, kept="it is protected"), ReplaceAct.SUPERSEDE),
+        (facts(attempted=False, new_known=False, held="paused"), ReplaceAct.WAIT),
+        (facts(attempted=False, new_known=False, held="paused", kept="precious", by_rule=False), ReplaceAct.CALL),
+        (facts(**READY, needed=False), ReplaceAct.UNDO),
+        (facts(**READY, **UNDONE), ReplaceAct.WAIT),
+        (facts(**READY, **UNDONE | {"undo_at": NOW - timedelta(minutes=1)}), ReplaceAct.UNDO),
+        (facts(**READY, **UNDONE | {"undo_at": NOW - timedelta(minutes=1), "new_is_current": True}), ReplaceAct.FAIL),
+        (facts(**READY, **UNDONE | {"undo_at": NOW - timedelta(hours=1), "undos": 30}), ReplaceAct.UNDO),
+        (facts(**READY, **UNDONE, yields=True), ReplaceAct.WAIT),
+        (facts(**READY, **UNDONE | {"undo_at": NOW - timedelta(minutes=1)}, yields=True), ReplaceAct.SUPERSEDE),
+        (facts(**UNDONE, new=Observed.ABSENT), ReplaceAct.FAIL),
+        (facts(**UNDONE | {"undone_code": ""}, new=Observed.ABSENT), ReplaceAct.SUPERSEDE),
         (facts(**SWAPPED, old=Observed.ABSENT), ReplaceAct.SUCCEED),
         (facts(**SWAPPED, old=Observed.REMOVING, lets=1, let_go_at=NOW), ReplaceAct.WAIT),
         (facts(**SWAPPED, lets=1, let_go_at=NOW - 10 * SECOND), ReplaceAct.WAIT),
@@ -77,7 +95,13 @@ ANY = st.builds(
     new_details_read=st.booleans(),
     ready_by=st.sampled_from([None, NOW - SECOND, NOW + SECOND]),
     swapped=st.booleans(),
-    may_let_go=st.booleans(),
+    new_is_current=st.booleans(),
+    kept=st.sampled_from(["", "it is protected"]),
+    held=st.sampled_from(["", "paused"]),
+    undone=st.booleans(),
+    undone_code=st.sampled_from(["", "not_ready"]),
+    undos=st.integers(0, 9),
+    undo_at=st.sampled_from([None, NOW - timedelta(hours=1), NOW]),
     old=st.sampled_from(Observed),
     lets=st.integers(0, MOST_LETS),
     let_go_at=st.sampled_from([None, NOW - timedelta(hours=1), NOW]),
@@ -90,16 +114,24 @@ def test_the_old_one_is_let_go_only_after_the_new_one_took_its_place(known: Repl
 
     if step.act is ReplaceAct.LET_GO:
         assert known.swapped
-        assert known.may_let_go
+        assert not known.kept
+        assert not known.held
         assert not known.yields
+        assert known.new_is_current
+        assert known.new is Observed.RUNNING
+    if known.undone:
+        ends = (ReplaceAct.SUCCEED, ReplaceAct.FAIL, ReplaceAct.SUPERSEDE)
+        assert step.act in (ReplaceAct.UNDO, ReplaceAct.WAIT, *ends)
     if step.act is ReplaceAct.SWAP:
         assert known.new_is_well
         assert known.new is Observed.RUNNING
         assert not known.yields
+        assert known.needed
+        assert not known.undone
     if step.act is ReplaceAct.CALL:
         assert not known.attempted  # never a second one while the first may exist
     if step.act is ReplaceAct.UNDO:
-        assert not known.swapped
+        assert not known.swapped or known.undone
         assert known.new_known
     if step.act is not ReplaceAct.CALL and step.act is not ReplaceAct.PROBE and step.act is not ReplaceAct.LET_GO:
         assert step.reason or step.act is ReplaceAct.LOOK

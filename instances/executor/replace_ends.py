@@ -1,0 +1,139 @@
+"""The ends of a replacement: the new one takes over, and one of the two is let go. Each proven anew under the lock."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from instances import health_checks
+from instances.alarms import raise_alarm
+from instances.events import SYSTEM, record
+from instances.executor import outcomes
+from instances.executor.claims import lease, store
+from instances.executor.replace_facts import still
+from instances.executor.replace_steps import WAIT_EVERY, ReplaceAct, ReplaceStep
+from instances.executor.steps import Act, Step
+from instances.failpoints import reach
+from instances.lifecycle import Observed
+from instances.models import Instance, Job, Machine
+from instances.moves import place_of
+from instances.novita.client import Novita
+from instances.novita.errors import NotFound, NovitaError
+from instances.observation import locked_account, note_surplus
+from instances.operations.wishes import locked_instance
+from instances.phases import refresh_phase
+
+ENDS = {ReplaceAct.SUCCEED: Act.SUCCEED, ReplaceAct.FAIL: Act.FAIL, ReplaceAct.SUPERSEDE: Act.SUPERSEDE}
+
+
+def swap(job: Job, old: Machine, new: Machine) -> None:
+    """The new one is what people reach from now on; it was proven ready a moment ago."""
+    now = timezone.now()
+    with transaction.atomic():
+        locked_account()
+        fresh = locked_instance(job.instance_id)
+        new.refresh_from_db()
+        held = still(job, fresh, ReplaceAct.SWAP, well=True, now=now)
+        if not held or not store(job, arguments={**job.arguments, "swapped": True}, lease_until=None, next_attempt_at=now):
+            store(job, lease_until=None, next_attempt_at=now)
+            return
+        fresh.machine, fresh.met_at, fresh.failure = new, now, ""
+        fresh.save(update_fields=["machine", "met_at", "failure"])
+        health_checks.take_proof(fresh, new, now=now)
+        record(
+            "instance.replaced",
+            at=now,
+            actor=SYSTEM,
+            instance=fresh,
+            job=job,
+            reason="the new machine is proven ready: it takes the old one's place",
+            before=place_of(old),
+            after=place_of(new),
+        )
+        refresh_phase(fresh, now=now)
+    reach("replace.after_swap")
+
+
+def let_go(job: Job, old: Machine, client: Novita) -> None:
+    now = timezone.now()
+    with transaction.atomic():
+        locked_account()
+        fresh = locked_instance(job.instance_id)
+        if fresh.machine_id == old.pk or not still(job, fresh, ReplaceAct.LET_GO, now=now):
+            store(job, lease_until=None, next_attempt_at=now + WAIT_EVERY)
+            return
+        lets = int(job.arguments.get("lets", 0)) + 1
+        if not store(job, **lease(), arguments={**job.arguments, "lets": lets}):
+            return
+        Machine.objects.filter(pk=old.pk).update(let_go_at=now)
+        reason = f"the new machine is ready: the old one, {old}, is deleted"
+        record("instance.old_let_go", at=now, actor=SYSTEM, instance=fresh, job=job, reason=reason, before=place_of(old))
+    reach("replace.before_delete")
+    detail = _delete(old, client)
+    reach("replace.after_delete")
+    outcomes.wait(job, Step(act=Act.WAIT, reason=f"waits for Novita to show the old one deleted{detail}", at=None), now=now)
+
+
+def undo(job: Job, new: Machine, step: ReplaceStep, client: Novita) -> None:
+    """The new one is of no use: its deletion is asked for until Novita shows it gone, and it stays named until then."""
+    now = timezone.now()
+    with transaction.atomic():
+        locked_account()
+        fresh = locked_instance(job.instance_id)
+        if not still(job, fresh, ReplaceAct.UNDO, now=now):
+            store(job, lease_until=None, next_attempt_at=now + WAIT_EVERY)
+            return
+        undos = int(job.arguments.get("undos", 0)) + 1
+        told = {"undone": True, "undone_code": step.code, "undone_reason": step.reason, "undos": undos}
+        if not store(job, **lease(), arguments={**job.arguments, **told}):
+            return
+        new.refresh_from_db()
+        new.let_go_at, new.surplus_since = now, new.surplus_since or now
+        new.save(update_fields=["let_go_at", "surplus_since"])
+        _tell_undone(fresh, new, step, undos)
+    reach("replace.before_delete")
+    detail = _delete(new, client)
+    reach("replace.after_delete")
+    reason = f"{step.reason}; waits for Novita to show the new one deleted{detail}"
+    outcomes.wait(job, Step(act=Act.WAIT, reason=reason, at=now + WAIT_EVERY), now=now)
+
+
+def end(job: Job, old: Machine, step: ReplaceStep) -> None:
+    now = timezone.now()
+    if job.arguments.get("swapped") and old.observed is not Observed.ABSENT:
+        with transaction.atomic():
+            fresh = locked_instance(job.instance_id)
+            if fresh.machine_id != old.pk:
+                Machine.objects.filter(pk=old.pk).update(surplus_since=now)
+                old.refresh_from_db()
+                note_surplus(fresh, old, now=now, how=step.reason)
+    outcomes.finish(job, Step(act=ENDS[step.act], code=step.code, reason=step.reason), now=now)
+
+
+def _tell_undone(instance: Instance, new: Machine, step: ReplaceStep, undos: int) -> None:
+    """Once by an event; with each doubling of the calls the alarm is told anew, with what the machine costs."""
+    now = new.let_go_at or timezone.now()
+    price = new.billed_price_usd_per_hour or new.price_usd_per_hour
+    cost = "at a price that Novita has not told" if price is None else f"at ${price.normalize():f} per hour"
+    how = f"it was to replace {instance.name}, and {step.reason}: its deletion is asked for; until then it is billed {cost}"
+    if undos == 1:
+        note_surplus(instance, new, now=now, how=how)
+        return
+    raise_alarm(
+        "surplus_machine",
+        new.novita_id or "",
+        text=f"{instance.name} has a second live machine at Novita, {new.novita_id}: {how}; asked {undos} times in vain",
+        remedy=f"Delete {new.novita_id} in Novita's console; it is asked again, ever more slowly, until it is gone",
+        now=now,
+        instance=instance,
+        level=undos.bit_length(),
+    )
+
+
+def _delete(machine: Machine, client: Novita) -> str:
+    """Ask once; what came of it is read from Novita, whatever it answers. Words for a refusal, or ""."""
+    try:
+        client.delete_instance(machine.novita_id or "")
+    except NotFound:
+        return ""
+    except NovitaError as error:
+        return f": {error.message}"
+    return ""
