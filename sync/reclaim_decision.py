@@ -64,6 +64,7 @@ class ReclaimFacts:
     ran: bool = False  # it was seen running since it was taken
     same_machine: bool = True  # it has the machine still that the sign is about
     tries: Sequence[str] = ()
+    unready: int = 0  # how many of them made another that did not come up, or was not ready in time
     last_ended_at: datetime | None = None
     moved_at: datetime | None = None
     cool_down: timedelta = timedelta(0)
@@ -94,6 +95,7 @@ FIRST_TRIES = 3
 FIRST_GAPS = (timedelta(0), timedelta(seconds=15), timedelta(seconds=30))  # three tries, well within five minutes
 GAP, LONGEST_GAP = timedelta(minutes=5), timedelta(minutes=30)
 STUCK_AFTER = timedelta(minutes=10)
+MOST_UNREADY = 2
 
 
 def decide_reclaim(facts: ReclaimFacts) -> ReclaimDecision:
@@ -157,7 +159,9 @@ def _lost(facts: ReclaimFacts) -> ReclaimDecision | None:
     remakes = Action.REPLACE in sequence(facts) and Action.MIGRATE in facts.tries and facts.taken_at is not None
     if not remakes:
         return _end("gone", "it is gone from Novita, and its data with it", failed=True)
-    held = _held(facts, loses=True)
+    if facts.provider_job is None:
+        return _wait(facts, "jobs_unread", "Novita's own jobs could not be read: nothing is made anew before that")
+    held = _provider_works(facts) or _held(facts, loses=True)
     return held or ReclaimDecision(
         action=Action.RECREATE, code="lost", reason="Novita lost it in the move and its data is disposable: it is made anew"
     )
@@ -183,6 +187,11 @@ def _not_free(facts: ReclaimFacts) -> ReclaimDecision | None:
         return _wait(facts, "job_open", f"its {facts.job_open} is under way")
     if facts.observed is Observed.UNKNOWN:
         return _wait(facts, "unknown_status", "Novita reports an unfamiliar status: nothing acts on it")
+    return _provider_works(facts)
+
+
+def _provider_works(facts: ReclaimFacts) -> ReclaimDecision | None:
+    """Novita is at something itself, or there is a second machine already: none is made or moved beside that."""
     if facts.provider_job:
         return _wait(facts, "provider_job", f"a job of Novita's own, {facts.provider_job}, is under way on it")
     if facts.surplus:
@@ -242,6 +251,10 @@ def _taken(facts: ReclaimFacts) -> ReclaimDecision:
     action, at = next_try(facts) if facts.observed is Observed.EXITED else (Action.REPLACE, facts.now)
     if at > facts.now:
         return _wait(facts, "gap", _waits(facts, action, at), at)
+    return _not_replaced(facts, action) or _try(facts, action)
+
+
+def _try(facts: ReclaimFacts, action: Action) -> ReclaimDecision:
     if action is not Action.START:
         held = _held(facts, loses=True)
         if held is not None and held.action is Action.WAIT and not facts.held and facts.observed is Observed.EXITED:
@@ -252,6 +265,17 @@ def _taken(facts: ReclaimFacts) -> ReclaimDecision:
         if action is not Action.START and facts.provider_job is None:
             return _wait(facts, "jobs_unread", "Novita's own jobs could not be read: nothing is moved before that")
     return _held(facts, loses=False) or _act(action, str(action), _why(facts, action))
+
+
+def _not_replaced(facts: ReclaimFacts, action: Action) -> ReclaimDecision | None:
+    """Where another is next and may not be made: by the policy, beside one that runs, or since others came to nothing."""
+    if action not in sequence(facts) or facts.observed not in (Observed.EXITED, Observed.MIGRATING):
+        text = f"Novita shows it {facts.observed}, and nothing set for it says what is to be done then: look at it"
+        return _ask("not_replaced", text, facts)
+    if action is Action.REPLACE and facts.unready >= MOST_UNREADY:
+        text = f"{facts.unready} machines made in its place were not ready in time: no more are made before you look at it"
+        return _ask("not_ready", text, facts)
+    return None
 
 
 def _is_stuck(facts: ReclaimFacts) -> bool:

@@ -26,6 +26,8 @@ class Scene:
     provider_jobs: Mapping[str, str] | None
 
 
+_ENDING = (Observed.EXITED, Observed.REMOVING)
+_UNREADY = ("not_ready", "start_up_failed")
 _MOVES = (Verb.MIGRATE, Verb.REPLACE, Verb.CREATE)
 
 
@@ -64,6 +66,7 @@ def facts_of(instance: Instance, opened: Reclaim | None, scene: Scene) -> Reclai
         ran=opened is not None and ran_since(opened),
         same_machine=opened is None or opened.machine_id == instance.machine_id,
         tries=tuple(one["verb"] for one in tries),
+        unready=sum(1 for one in tries if one["verb"] == Verb.REPLACE and one["outcome"] in _UNREADY),
         last_ended_at=_last_end(tries),
         moved_at=_moved_at(instance),
         cool_down=settings.MIGRATION_COOL_DOWN,
@@ -93,9 +96,9 @@ def _provider_job(machine: Machine | None, scene: Scene) -> str | None:
 
 
 def _has_second(instance: Instance) -> bool:
-    """Whether another machine of its lives and may run: not one that stopped, nor one whose deletion was asked for."""
-    others = Machine.objects.known().filter(instance=instance, let_go_at=None, current_of=None)
-    return any(one.observed is not Observed.EXITED for one in others.defer("connection"))
+    """Whether another machine of its lives and may run: not one that stopped, nor one let go that is billed no more."""
+    others = Machine.objects.known().filter(instance=instance, current_of=None).defer("connection")
+    return any(one.observed not in _ENDING if one.let_go_at else one.observed is not Observed.EXITED for one in others)
 
 
 def _last_end(tries: list[dict[str, Any]]) -> datetime | None:

@@ -278,6 +278,18 @@ def test_a_retry_whose_name_was_taken_meanwhile_is_refused() -> None:
         retry_job(failed.pk, actor=PERSON, reason="", now=LATER)
 
 
+def test_a_retried_replacement_knows_nothing_of_the_machine_that_was_given_up() -> None:
+    instance = make_instance(status="exited", wanted="running")
+    failed = make_job_without_wish(instance, "replace")
+    traces = {"machine": 7, "undone": True, "undone_code": "not_ready", "undone_reason": "late", "undos": 2, "lets": 1}
+    failed.arguments = {"old": instance.machine_id, "reclaim": 3, "swapped": True, **traces}
+    failed.save(update_fields=["arguments"])
+
+    job = retry_job(failed.pk, actor=PERSON, reason="again", now=LATER)
+
+    assert job.arguments == {"old": instance.machine_id, "reclaim": 3}
+
+
 def test_only_a_failed_job_is_tried_again() -> None:
     job = make_job(make_instance(), verb="stop", state="succeeded")
 

@@ -49,6 +49,7 @@ def notified(**changes: Any) -> ReclaimFacts:
 
 
 TIMES = {"none": None, "old": NOW - timedelta(days=1), "passed": NOW - MINUTE, "ahead": NOW + MINUTE}
+LOST = {"observed": Observed.ABSENT, "sign": Sign.NONE, "tries": ("migrate",)}
 WORDS = ("", "running", "notified", "reclaiming", "terminated", "wavering")
 
 
@@ -146,6 +147,17 @@ def test_nothing_is_revived_but_what_is_wanted_running_and_was_taken_for_certain
         ({"observed": Observed.ABSENT, "sign": Sign.NONE, "tries": ("migrate",)}, Action.RECREATE, "lost"),
         ({"observed": Observed.ABSENT, "tries": ("migrate",), "precious": True}, Action.END, "gone"),
         ({"observed": Observed.ABSENT, "tries": ("migrate",), "protected": True}, Action.END, "gone"),
+        ({**LOST, "provider_job": "instanceMigrate"}, Action.WAIT, "provider_job"),
+        ({**LOST, "provider_job": None}, Action.WAIT, "jobs_unread"),
+        ({**LOST, "surplus": True}, Action.ASK, "surplus"),
+        ({"tries": (*["start"] * 3, "migrate"), "unready": 1}, Action.REPLACE, "replace"),
+        ({"tries": (*["start"] * 3, "migrate"), "unready": 2}, Action.ASK, "not_ready"),
+        ({"observed": Observed.NOTHING}, Action.ASK, "not_replaced"),
+        ({"observed": Observed.RUNNING}, Action.ASK, "not_replaced"),
+        ({"observed": Observed.RUNNING, "precious": True}, Action.ASK, "not_replaced"),
+        ({"observed": Observed.RUNNING, "protected": True}, Action.ASK, "not_replaced"),
+        ({"observed": Observed.RUNNING, "after": "migrate"}, Action.ASK, "not_replaced"),
+        ({"observed": Observed.RUNNING, "made_here": False}, Action.ASK, "not_replaced"),
         ({"tries": ("start",) * 3}, Action.MIGRATE, "migrate"),
         ({"tries": ("start",) * 3, "provider_job": None}, Action.WAIT, "jobs_unread"),
         ({"tries": ("start",) * 3, "precious": True}, Action.WAIT, "gap"),
@@ -214,6 +226,7 @@ FACTS = st.builds(
     job_open=st.sampled_from(JOBS),
     provider_job=st.sampled_from(PROVIDER_JOBS),
     surplus=st.booleans(),
+    unready=st.integers(0, 3),
     tries=st.lists(st.sampled_from(["start", "migrate", "replace", "save_image"]), max_size=8).map(tuple),
     last_ended_at=st.sampled_from([None, NOW - timedelta(hours=2), NOW]),
     moved_at=st.sampled_from([None, NOW]),
@@ -240,6 +253,11 @@ def test_whatever_the_facts(facts: ReclaimFacts) -> None:
         assert not any((facts.precious, facts.protected, facts.destruction_held))
     if decision.action in (Action.REPLACE, Action.RECREATE):
         assert facts.made_here
+        assert not facts.surplus or facts.taken_at is None
+    if decision.action is Action.RECREATE:
+        assert facts.provider_job == ""
+    if decision.action is Action.REPLACE:
+        assert Action.REPLACE in sequence(facts) or facts.taken_at is None
     if decision.action is Action.MIGRATE:
         assert facts.sign is not Sign.NOTICE or facts.taken_at
     if decision.action in (Action.WAIT, Action.ASK):

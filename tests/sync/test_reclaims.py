@@ -16,7 +16,7 @@ from instances.operations import cancel_job, pause_automation, request_start, re
 from instances.phases import refresh_phase
 from sync.reclaims import Item, act_if_due, most_acts, revive
 from tests.driving import Drive
-from tests.factories import NOW, PERSON, make_instance, make_job
+from tests.factories import NOW, PERSON, make_instance, make_job, make_machine
 
 RECLAIMED = {"spot_status": "terminated", "reclaim_at": NOW, "running_since": NOW - timedelta(hours=2)}
 
@@ -201,6 +201,26 @@ def test_who_asked_is_told() -> None:
     revive(now=NOW, dry_run=False, actor=Actor(kind="command", name="migrate_spot_instances"))
 
     assert Job.objects.get().requested_by_kind == "command"
+
+
+@pytest.mark.parametrize(
+    ("columns", "code"),
+    [
+        ({}, "surplus"),
+        ({"let_go_at": NOW}, "surplus"),  # asked away, and shown running all the same
+        ({"let_go_at": NOW, "status": "toremove"}, "start"),
+        ({"let_go_at": NOW, "status": "removed", "absent_at": NOW}, "start"),
+        ({"status": "exited"}, "start"),
+    ],
+)
+def test_a_second_machine_that_runs_is_asked_about(columns: dict[str, Any], code: str) -> None:
+    instance = reclaimed_instance()
+    own = instance.machine
+    make_machine(instance, **columns)
+    instance.machine = own
+    instance.save(update_fields=["machine"])
+
+    assert codes(revive(now=NOW, dry_run=True)) == [code]
 
 
 def test_novitas_jobs_unread_moves_nothing(drive: Drive) -> None:
