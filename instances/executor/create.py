@@ -42,7 +42,7 @@ def call_create(job: Job, instance: Instance, client: Novita) -> None:
             return
         ranked = placement_of(job, instance, client, now, wish=_wish_of(job, instance))
     except NovitaError as error:
-        outcomes.not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts + 1))
+        outcomes.not_sent(job, error, now=now, at=outcomes.again_at(error, job.attempts + 1, now))
         return
     if not ranked.candidates:
         none_left(job, ranked, now)
@@ -255,7 +255,7 @@ def _failed(job: Job, machine: Machine, candidate: Candidate, ranked: Placement,
         note_key_refused(error.message, now=now)
         outcomes.not_sent(job, error, now=now, at=now + outcomes.AUTH_GAP)
     elif isinstance(error, Unavailable):
-        outcomes.not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts))
+        outcomes.not_sent(job, error, now=now, at=outcomes.again_at(error, job.attempts, now))
     elif isinstance(error, NoCapacity | NotFound):
         next_candidate(job, candidate, ranked, error, now)
     else:

@@ -10,11 +10,20 @@ from instances import set_aside
 from instances.alarms import clear_alarm, raise_alarm
 from instances.events import OUTSIDE, SYSTEM, record
 from instances.executor.claims import store
-from instances.executor.steps import RECHECK, Act, Step, capacity_gap
+from instances.executor.steps import RECHECK, Act, Step, capacity_gap, outage_gap
 from instances.lifecycle import OPEN_STATES, JobState, Observed, Verb
 from instances.models import Instance, Job, Machine
 from instances.models.machine import interval_usd
-from instances.novita.errors import AuthFailed, InvalidState, NoCapacity, NotFound, NovitaError, Rejected, Unavailable
+from instances.novita.errors import (
+    AuthFailed,
+    InvalidState,
+    NoCapacity,
+    NotFound,
+    NovitaError,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
 from instances.operations.jobs import derive_job, end_job, end_wish, pursues_wish
 from instances.operations.wishes import locked_instance
 from instances.periodic import bring_forward, process_name
@@ -47,12 +56,20 @@ def failed_call(job: Job, error: NovitaError, *, now: datetime) -> None:
         not_sent(job, error, now=now, at=now + AUTH_GAP)
     elif isinstance(error, NoCapacity) and _waits_for_capacity(job, now):
         not_sent(job, error, now=now, at=now + capacity_gap(job.attempts))
-    elif isinstance(error, Unavailable) or (isinstance(error, Rejected) and job.verb in NEVER_FAIL):
+    elif isinstance(error, Unavailable):
+        not_sent(job, error, now=now, at=again_at(error, job.attempts, now))
+    elif isinstance(error, Rejected) and job.verb in NEVER_FAIL:
         not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts))
     elif isinstance(error, Rejected):
         finish(job, Step(act=Act.FAIL, code=error.code, reason=error.message), now=now)
     else:
         unclear(job, now=now, error=error)
+
+
+def again_at(error: NovitaError, attempts: int, now: datetime) -> datetime:
+    """When to ask again after the n-th answer that nothing was done: as Novita says, else soon, later after a 429."""
+    gap = capacity_gap if isinstance(error, RateLimited) else outage_gap
+    return error.retry_at or now + gap(attempts)
 
 
 def not_sent(job: Job, error: NovitaError, *, now: datetime, at: datetime) -> None:

@@ -14,7 +14,7 @@ from instances.executor.claims import lease, may_call, store
 from instances.executor.replace_ends import ENDS, end, let_go, swap, undo
 from instances.executor.replace_facts import facts_of, machines_of, still
 from instances.executor.replace_steps import ReplaceAct, ReplaceStep, next_replace_step
-from instances.executor.steps import LOOK_EVERY, Act, Step, capacity_gap
+from instances.executor.steps import LOOK_EVERY, Act, Step
 from instances.executor.templates import fill_in
 from instances.failpoints import reach
 from instances.lifecycle import JobState
@@ -97,7 +97,7 @@ def _call(job: Job, instance: Instance, old: Machine, client: Novita) -> None:
             return
         ranked = create.placement_of(job, instance, client, now, wish=replacement_wish(instance, old))
     except NovitaError as error:
-        outcomes.not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts + 1))
+        outcomes.not_sent(job, error, now=now, at=outcomes.again_at(error, job.attempts + 1, now))
         return
     if not ranked.candidates:
         create.none_left(job, ranked, now)
@@ -183,7 +183,7 @@ def _failed(job: Job, new: Machine, candidate: Candidate, ranked: Placement, err
         note_key_refused(error.message, now=now)
         outcomes.not_sent(job, error, now=now, at=now + outcomes.AUTH_GAP)
     elif isinstance(error, Unavailable):
-        outcomes.not_sent(job, error, now=now, at=error.retry_at or now + capacity_gap(job.attempts))
+        outcomes.not_sent(job, error, now=now, at=outcomes.again_at(error, job.attempts, now))
     elif isinstance(error, NoCapacity | NotFound):
         create.next_candidate(job, candidate, ranked, error, now)
     else:

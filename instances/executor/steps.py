@@ -98,6 +98,14 @@ def capacity_gap(attempts: int) -> timedelta:
     return min(timedelta(seconds=15 * (1 << min(max(attempts - 1, 0), 10))), timedelta(minutes=2))
 
 
+def outage_gap(attempts: int) -> timedelta:
+    """How long to wait after the n-th answer that Novita is away and did nothing: 2 s, doubling up to 15 s.
+
+    Short, since the breaker and the pace already spare a Novita that is away, and work is to go on soon after it is back.
+    """
+    return min(timedelta(seconds=2 * (1 << min(max(attempts - 1, 0), 10))), timedelta(seconds=15))
+
+
 def _before_call(facts: JobFacts) -> Step:
     if facts.yields:
         return Step(act=Act.SUPERSEDE, reason="something else is wanted by now")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from instances.executor.steps import LONGEST_GAP, Act, JobFacts, capacity_gap, next_step, repeat_gap
+from instances.executor.steps import LONGEST_GAP, Act, JobFacts, capacity_gap, next_step, outage_gap, repeat_gap
 from instances.lifecycle import MOVING, WISH_VERBS, Observed, Verb
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -150,7 +150,11 @@ def test_a_start_gives_up_when_its_patience_ends_and_a_read_shows_it_exited(deci
 
 
 def test_gaps_grow_and_end() -> None:
-    for gap, longest in ((lambda n: repeat_gap(n, SETTLE), LONGEST_GAP), (capacity_gap, timedelta(minutes=2))):
+    for gap, longest in (
+        (lambda n: repeat_gap(n, SETTLE), LONGEST_GAP),
+        (capacity_gap, timedelta(minutes=2)),
+        (outage_gap, timedelta(seconds=15)),
+    ):
         gaps = [gap(attempts) for attempts in range(1, 40)]
         assert gaps == sorted(gaps)
         assert gaps[0] > timedelta(0)
