@@ -64,13 +64,12 @@ def call_create(job: Job, instance: Instance, client: Novita) -> None:
         _failed(job, machine, candidate, ranked, error)
         return
     reach("create.after_call")
-    _made(job, machine, novita_id)
+    made(job, machine, novita_id)
     reach("create.after_store")
 
 
-def look(job: Job, instance: Instance, client: Novita) -> None:
+def look(job: Job, machine: Machine | None, client: Novita) -> None:
     """Search for what an unanswered create may have made, by the name filter; not finding it proves nothing."""
-    machine = instance.machine
     if machine is None or machine.correlation_id is None:
         outcomes.wait(job, Step(act=Act.WAIT, reason="waits for a complete list"), now=timezone.now())
         return
@@ -230,7 +229,7 @@ def _write_intent(job: Job, instance: Instance, candidate: Candidate, ranked: Pl
         return machine
 
 
-def _made(job: Job, machine: Machine, novita_id: str) -> None:
+def made(job: Job, machine: Machine, novita_id: str) -> None:
     """Store the id, which is a fact, whoever holds the claim by now; then the verdict."""
     now = timezone.now()
     with transaction.atomic():
@@ -251,6 +250,11 @@ def _failed(job: Job, machine: Machine, candidate: Candidate, ranked: Placement,
             Machine.objects.filter(pk=machine.pk, novita_id=None).update(called_at=None)
         else:
             outcomes.give_up_attempt(fresh, now)
+    after_refusal(job, candidate, ranked, error, now)
+
+
+def after_refusal(job: Job, candidate: Candidate, ranked: Placement, error: NovitaError, now: datetime) -> None:
+    """What comes next once Novita made nothing: it is asked again, for the next offer, or the job fails."""
     if isinstance(error, AuthFailed):
         note_key_refused(error.message, now=now)
         outcomes.not_sent(job, error, now=now, at=now + outcomes.AUTH_GAP)

@@ -7,28 +7,24 @@ from django.db import transaction
 from django.utils import timezone
 
 from instances import catalogue, health_checks
-from instances.correlation import correlation_id_in, new_correlation_id
+from instances.correlation import new_correlation_id
 from instances.events import SYSTEM, record
 from instances.executor import create, outcomes
 from instances.executor.claims import lease, may_call, store
 from instances.executor.replace_ends import ENDS, end, let_go, swap, undo
 from instances.executor.replace_facts import facts_of, machines_of, still
 from instances.executor.replace_steps import ReplaceAct, ReplaceStep, next_replace_step
-from instances.executor.steps import LOOK_EVERY, Act, Step
+from instances.executor.steps import Act, Step
 from instances.executor.templates import fill_in
 from instances.failpoints import reach
 from instances.lifecycle import JobState
 from instances.models import Instance, Job, Machine
 from instances.novita.client import Novita
-from instances.novita.errors import AuthFailed, NoCapacity, NotFound, NovitaError, Rejected, Unavailable
-from instances.novita.pace import Rank
-from instances.observation import locked_account, observe, resolve_attempt
+from instances.novita.errors import NovitaError, Rejected, Unavailable
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
 from instances.placement import Candidate, Placement, Wish, as_dict, to_dict
 from instances.probes import probe
-from instances.provider_key import note_key_refused
-from instances.readings import reading_of
 
 PROBE_SECONDS = 3.0
 
@@ -77,7 +73,7 @@ def _take(step: ReplaceStep, job: Job, instance: Instance, old: Machine, new: Ma
     elif step.act is ReplaceAct.WAIT:
         outcomes.wait(job, Step(act=Act.WAIT, reason=step.reason, at=step.at), now=now)
     elif new is not None and step.act is ReplaceAct.LOOK:
-        _look(job, new, client)
+        create.look(job, new, client)
     elif new is not None and step.act is ReplaceAct.START_OVER:
         _start_over(job, new, step)
     elif new is not None and step.act is ReplaceAct.SWAP:
@@ -119,7 +115,7 @@ def _call(job: Job, instance: Instance, old: Machine, client: Novita) -> None:
         _failed(job, new, candidate, ranked, error)
         return
     reach("replace.after_call")
-    _made(job, new, novita_id, how="Novita answered with its id")
+    create.made(job, new, novita_id)
     reach("replace.after_store")
 
 
@@ -164,14 +160,6 @@ def _write_intent(job: Job, old: Machine, candidate: Candidate, ranked: Placemen
         return new
 
 
-def _made(job: Job, new: Machine, novita_id: str, *, how: str) -> None:
-    now = timezone.now()
-    with transaction.atomic():
-        locked_account()
-        resolve_attempt(Machine.objects.get(pk=new.pk), novita_id, now=now, how=how)
-    outcomes.accepted(job, now=now)
-
-
 def _failed(job: Job, new: Machine, candidate: Candidate, ranked: Placement, error: NovitaError) -> None:
     now = timezone.now()
     if not isinstance(error, Rejected | Unavailable):
@@ -179,15 +167,7 @@ def _failed(job: Job, new: Machine, candidate: Candidate, ranked: Placement, err
         return
     Machine.objects.filter(pk=new.pk, novita_id=None).update(given_up_at=now)
     _forget_attempt(job)
-    if isinstance(error, AuthFailed):
-        note_key_refused(error.message, now=now)
-        outcomes.not_sent(job, error, now=now, at=now + outcomes.AUTH_GAP)
-    elif isinstance(error, Unavailable):
-        outcomes.not_sent(job, error, now=now, at=outcomes.again_at(error, job.attempts, now))
-    elif isinstance(error, NoCapacity | NotFound):
-        create.next_candidate(job, candidate, ranked, error, now)
-    else:
-        outcomes.finish(job, Step(act=Act.FAIL, code=error.code, reason=error.message), now=now)
+    create.after_refusal(job, candidate, ranked, error, now)
 
 
 def _forget_attempt(job: Job) -> None:
@@ -199,30 +179,6 @@ def _forget_attempt(job: Job) -> None:
 
 def _without_attempt(job: Job) -> dict[str, Any]:
     return {name: value for name, value in job.arguments.items() if name != "machine"}
-
-
-def _look(job: Job, new: Machine, client: Novita) -> None:
-    """Search for what an unanswered create may have made; not finding it proves nothing."""
-    reason = "looks for what the create may have made, until a complete list after the settle period"
-    try:
-        found = client.list_instances(name=new.correlation_id or "", rank=Rank.WRITE)
-    except NovitaError as error:
-        now = timezone.now()
-        step = Step(act=Act.WAIT, reason=f"{reason}: {error.message}", at=now + LOOK_EVERY)
-        outcomes.wait(job, step, now=now)
-        return
-    now = timezone.now()
-    for remote in found.instances:
-        if correlation_id_in(remote.name) == new.correlation_id:
-            _made(job, new, remote.id, how="found at Novita by its correlation id")
-            with transaction.atomic():
-                account = locked_account()
-                new = Machine.objects.get(pk=new.pk)
-                if new.novita_id is None:
-                    break  # somebody adopted it: it is theirs
-                observe(new, reading_of(remote), began_at=found.began_at, now=now, account=account)
-            return
-    outcomes.wait(job, Step(act=Act.WAIT, reason=reason, at=now + LOOK_EVERY), now=now)
 
 
 def _start_over(job: Job, new: Machine, step: ReplaceStep) -> None:

@@ -154,7 +154,7 @@ def _take(step: Step, job: Job, instance: Instance, client: Novita) -> None:
         if call_command(job, instance, client):
             _read_by_id(instance, client)
     elif step.act is Act.LOOK:
-        create.look(job, instance, client)
+        create.look(job, instance.machine, client)
     elif step.act is Act.START_OVER:
         create.start_over(job, instance, step)
     elif step.act is Act.WAIT:
