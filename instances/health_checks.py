@@ -185,6 +185,8 @@ def claim_due(now: datetime, *, room: int) -> list[tuple[Checked, tuple[Target, 
     Those that failed least come first, so that many dead endpoints do not keep a new instance waiting.
     """
     due = Instance.objects.filter(health_due_at__lte=now).select_related("machine")
+    if not due.exists():
+        return []
     claims, aside = [], SetAside("health check", now=now)
     for instance in due.order_by("health_failures", "health_due_at", "pk")[: max(0, room)]:
         if room <= 0 or instance.machine is None:

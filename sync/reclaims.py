@@ -100,10 +100,11 @@ def revive(*, now: datetime, dry_run: bool, actor: Actor = RULE) -> list[Item]:
 
 def switch_auto_migrate_off(now: datetime) -> int:
     """By a job each, for instances made here, since two that move a machine would race. Adopted ones stay as they are."""
-    if not settings.MIGRATION_ENABLED or hold_reason(now):
+    due = auto_migrate_due(SWITCHES_A_PASS, now=now) if settings.MIGRATION_ENABLED else []
+    if not due or hold_reason(now):
         return 0
     opened = 0
-    for instance_id in auto_migrate_due(SWITCHES_A_PASS, now=now):
+    for instance_id in due:
         with suppress(OperationRefused), transaction.atomic():
             locked_account()  # after whatever is being observed, so that events stand in the order of their times
             opened += request_auto_migrate_off(instance_id, actor=RULE, now=timezone.now()) is not None

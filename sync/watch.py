@@ -18,7 +18,7 @@ from instances.novita.endpoints import PAGE_SIZE
 from instances.novita.errors import AuthFailed, NotFound, NovitaError
 from instances.novita.pace import Rank
 from instances.observation import locked_account, observe, observe_details, observe_not_found
-from instances.periodic import Claim, bring_forward, claim, finish, renew, renewing
+from instances.periodic import Claim, bring_forward, claim, finish, is_due, renew, renewing
 from instances.provider import novita
 from instances.provider_key import note_key_refused
 from instances.readings import reading_of
@@ -34,8 +34,11 @@ PAGES_TO_WATCH = 2
 
 def poll_if_due(now: datetime) -> bool:
     """The full list, every INSTANCE_POLL_INTERVAL or as seldom as keeps lists under half the pace."""
-    was_away = _nobody_listed_since(now - 3 * poll_interval())
-    held = claim("poll", every=poll_interval(), lease=settings.JOB_LEASE, now=now)
+    if not is_due("poll", now=now):
+        return False
+    every = poll_interval()
+    was_away = _nobody_listed_since(now - 3 * every)
+    held = claim("poll", every=every, lease=settings.JOB_LEASE, now=now)
     return held is not None and _list(held, novita(), trigger="start-up" if was_away else "poll")
 
 
@@ -58,6 +61,8 @@ def watch_if_due(now: datetime) -> bool:
 
 def read_details_if_due(now: datetime) -> bool:
     """Each machine once by id when it starts to run or stops, and each missing one, at most 20 a round."""
+    if not _with_details_due(now):
+        return False
     held = claim("details", every=timedelta(seconds=1), lease=settings.JOB_LEASE, now=now)
     if held is None:
         return False
@@ -112,8 +117,8 @@ def reclaims_are_watched() -> bool:
 
 
 def pages_of_a_list() -> int:
-    account = ProviderAccount.objects.filter(pk=1).first()
-    return max(1, math.ceil((account.list_total if account else 0) / PAGE_SIZE))
+    totals = ProviderAccount.objects.filter(pk=1).values_list("list_total", flat=True)
+    return max(1, math.ceil(sum(totals) / PAGE_SIZE))
 
 
 def poll_interval() -> timedelta:
@@ -157,7 +162,8 @@ def _with_details_due(now: datetime) -> list[Machine]:
     read_before = Q(details_read_at=None) | Q(details_read_at__lt=retry_before) | Q(details_read_at__lt=F("status_since"))
     lacking = Q(missing_since__isnull=False) | Q(unverified_since__isnull=False)
     due = Machine.objects.known().filter(at_rest & read_before | lacking)
-    ordered = due.order_by(F("details_read_at").asc(nulls_first=True))
+    narrow = due.only("novita_id", "details_read_at", "missing_since", "unverified_since", "status_since")
+    ordered = narrow.order_by(F("details_read_at").asc(nulls_first=True))
     return [one for one in ordered if _is_time_to_read(one, now)][:READS_A_ROUND]
 
 

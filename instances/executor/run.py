@@ -219,10 +219,12 @@ def _read_by_id(instance: Instance, client: Novita) -> None:
 
 def derive_missing(now: datetime) -> int:
     """Open the job of every unmet wish that has none: the sweep that makes lost steps good."""
-    opened, aside = 0, SetAside("next step", now=now)
     unmet = Instance.objects.managed().not_ended().filter(met_at=None).exclude(wanted="")
-    idle = unmet.exclude(jobs__state__in=OPEN_STATES).select_related("machine").defer("envs", "machine__connection")
-    for found in idle:
+    idle = unmet.exclude(jobs__state__in=OPEN_STATES)
+    if not idle.exists():
+        return 0
+    opened, aside = 0, SetAside("next step", now=now)
+    for found in idle.select_related("machine").defer("envs", "machine__connection"):
         if not needs_job(found):
             continue  # it waits for Novita, and no lock is taken for that
         with aside.around(found), transaction.atomic():

@@ -1,7 +1,8 @@
 """A browser of the machine's own Chromium, and a page that remembers every complaint of its console."""
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -39,6 +40,55 @@ def _signing_in_often(settings: Any) -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
+
+
+class Doorkeeper:
+    """A WSGI application before the live server's own: it knows which answers are under way, and lets no more in when told.
+
+    The server's threads share the test's connection, and a page goes on asking until it is closed. A table that one of them
+    still reads cannot be emptied after the test.
+    """
+
+    def __init__(self, application: Callable[..., Any]) -> None:
+        self.application = application
+        self._under_way = 0
+        self._open = True
+        self._changed = threading.Condition()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        with self._changed:
+            if not self._open:
+                start_response("503 Service Unavailable", [("Content-Length", "0")])
+                return []
+            self._under_way += 1
+        try:
+            answer = self.application(environ, start_response)
+            try:
+                return list(answer)
+            finally:
+                answer.close()
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._open = False
+            assert self._changed.wait_for(lambda: self._under_way == 0, timeout=30), "a page was not answered within 30 s"
+
+
+@pytest.fixture(name="live_server")
+def _live_server(live_server: LiveServer) -> Iterator[LiveServer]:
+    """The server of all tests, which has answered everything before the tables are emptied."""
+    httpd = live_server.thread.httpd
+    application = httpd.get_app()
+    assert application is not None
+    door = Doorkeeper(application)
+    httpd.set_app(door)
+    yield live_server
+    door.close()
+    httpd.set_app(application)
 
 
 @pytest.fixture(name="admin")
