@@ -57,12 +57,13 @@ for _prefix, _viewset in _VIEWSETS.items():
 
 _automation = AutomationViewSet.as_view({"get": "retrieve", "put": "update", "delete": "destroy"})
 
+# The instances come first, since they are asked most.
 urlpatterns: list[URLPattern | URLResolver] = [
+    *_router.urls,
     path("instances/<str:ref>/explain", Explain.as_view(), name="instance-explain"),
     path("automation", _automation, name="automation"),
     path("costs", CostsView.as_view(), name="costs"),
     *_routes_of(autostop.urlpatterns),
     *_routes_of(sync.urlpatterns),
     *_routes_of(reclaims.urlpatterns),
-    *_router.urls,
 ]

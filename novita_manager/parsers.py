@@ -37,13 +37,7 @@ class StrictJSONParser(BaseParser):
             _drain(stream)
             raise Problem("the request body is larger than 1 MiB", code="body_too_large", status=413)
         try:
-            text = raw.decode("utf-8")
-            value = json.loads(
-                text,
-                parse_float=Decimal,
-                parse_constant=_refuse_constant,
-                object_pairs_hook=_without_repeats,
-            )
+            value = _DECODER.decode(raw.decode("utf-8"))
         except (ValueError, ArithmeticError, RecursionError) as error:
             reason = _REASONS.get(type(error)) or str(error)
             raise ParseError(f"the request body is not JSON as we take it: {reason[:200]}") from None
@@ -99,3 +93,6 @@ def _refuse_depth(value: Any) -> None:
         if not level:
             return
     raise ParseError(f"the request body is nested more than {_DEEPEST} levels deep")
+
+
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)

@@ -25,6 +25,7 @@ from novita_manager.pages import (
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/", include(api.urlpatterns)),  # first, since it is asked most: each one above costs every request
     path("", fleet.page, name="fleet"),
     path("fleet/rows", fleet.live, name="fleet-rows"),
     path("fleet/<uuid:instance_id>", instance.page, name="fleet-instance"),
@@ -60,7 +61,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("keep/<str:token>", keep.page, name="keep"),
     path("heartbeat/<str:token>", beat.beat, name="heartbeat"),
     path("admin/", admin.site.urls),
-    path("api/v1/", include(api.urlpatterns)),
     path("api/schema", schema.Schema.as_view(), name="schema"),
     path("api/docs", schema.Docs.as_view(url_name="schema"), name="docs"),
     path("health", health.Health.as_view(), name="health"),
