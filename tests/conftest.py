@@ -21,7 +21,9 @@ def chromium() -> str | None:
     return next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)  # so that none is still at it when the rest is done
     if chromium() is None:
         for item in items:
             if item.get_closest_marker("browser"):

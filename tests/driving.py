@@ -52,7 +52,7 @@ class Drive:
 
     def ready(self, name: str = "worker", **fields: Any) -> Instance:
         instance = self.create(name, **fields)
-        return self.until_phase(instance, "ready", step=2.0)
+        return self.until_phase(instance, "ready", step=5.0)
 
     def step(self, seconds: float = 1.0) -> None:
         """Move the clock, then do all that is due."""
@@ -86,19 +86,19 @@ class Drive:
             sleep(0.001)
         health_checks.store_finished(health_checks.probe_pool.finished())
 
-    def until(self, met: Callable[[], Any], *, seconds: float = LONG, step: float = 1.0) -> None:
+    def until(self, met: Callable[[], Any], *, seconds: float = LONG, step: float = 2.0) -> None:
         """Step until it is true; fails once so many seconds of the moved clock are over."""
         ends_at = self.now + timedelta(seconds=seconds)
         while not met():
             assert self.now < ends_at, f"not within {seconds:g} s; {self.story()}"
             self.step(step)
 
-    def let_pass(self, seconds: float, *, step: float = 1.0) -> None:
+    def let_pass(self, seconds: float, *, step: float = 2.0) -> None:
         ends_at = self.now + timedelta(seconds=seconds)
         while self.now < ends_at:
             self.step(step)
 
-    def until_phase(self, instance: Instance, *phases: str, seconds: float = LONG, step: float = 1.0) -> Instance:
+    def until_phase(self, instance: Instance, *phases: str, seconds: float = LONG, step: float = 2.0) -> Instance:
         def shown() -> bool:
             instance.refresh_from_db(from_queryset=Instance.objects.defer("envs"))
             return instance.phase in phases
@@ -106,7 +106,7 @@ class Drive:
         self.until(shown, seconds=seconds, step=step)
         return instance
 
-    def until_idle(self, *, seconds: float = LONG, step: float = 1.0) -> None:
+    def until_idle(self, *, seconds: float = LONG, step: float = 2.0) -> None:
         """Until no job is open."""
         self.until(lambda: not Job.objects.filter(finished_at=None).exists(), seconds=seconds, step=step)
 

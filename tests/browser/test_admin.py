@@ -11,7 +11,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from instances.models import Event, Job
 from novita_manager.roles import make_role_groups
-from tests.browser.conftest import PASSWORD, listening
+from tests.browser.conftest import PASSWORD, listening, sign_in
 from tests.pages import person, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -31,9 +31,9 @@ def overflow(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
-def enter(page: Page, server: LiveServer, path: str, name: str = "ann", password: str = PASSWORD) -> None:
+def enter(page: Page, server: LiveServer, path: str, password: str = PASSWORD) -> None:
     page.goto(f"{server.url}{path}")
-    page.get_by_label("Name").fill(name)
+    page.get_by_label("Name").fill("ann")
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_load_state("networkidle")
@@ -102,7 +102,8 @@ def test_a_stop_in_the_admin_asks_first_and_comes_back(admin: User, live_server:
     running("one", at=timezone.now())
     running("two", at=timezone.now(), price="1.15")
     page, complaints = listening(desk)
-    enter(page, live_server, LIST)
+    sign_in(page.context, live_server)
+    page.goto(f"{live_server.url}{LIST}")
     for box in page.locator("input.action-select").all():
         box.check()
     page.locator("select[name=action]").select_option("stop")
@@ -121,7 +122,8 @@ def test_a_delete_on_the_page_of_an_instance_needs_its_name(
 ) -> None:
     instance = running("trainer", at=timezone.now(), local_data="precious")
     page, complaints = listening(phone)
-    enter(page, live_server, f"{LIST}{instance.pk}/change/")
+    sign_in(page.context, live_server)
+    page.goto(f"{live_server.url}{LIST}{instance.pk}/change/")
     page.get_by_role("button", name="Delete…").click()
     expect(page.locator(".ask-page")).to_contain_text("which are marked precious")
     assert overflow(page) <= 0
@@ -142,7 +144,8 @@ def test_a_viewer_looks_around_and_finds_no_verb(live_server: LiveServer, desk: 
     viewer()
     instance = running("trainer", at=timezone.now())
     page, complaints = listening(desk)
-    enter(page, live_server, "/admin/", name="vera")
+    sign_in(desk, live_server, "vera")
+    page.goto(f"{live_server.url}/admin/")
     expect(page.locator("#nav-sidebar")).not_to_contain_text("People")
     page.goto(f"{live_server.url}{LIST}")
     expect(page.locator("#result_list")).to_contain_text("trainer")
@@ -161,7 +164,7 @@ def test_the_admin_needs_no_sideways_scrolling_on_a_phone_and_complains_of_nothi
     long_name = "a-name-as-long-as-names-may-be-" + "x" * 69
     instance = running(long_name, at=timezone.now(), phase_reason="an explanation without end " * 20)
     page, complaints = listening(phone)
-    enter(page, live_server, "/admin/")
+    sign_in(phone, live_server)
     for path in (*ADMIN_PAGES, f"{LIST}{instance.pk}/change/", "/password"):
         page.goto(f"{live_server.url}{path}")
         page.wait_for_load_state("networkidle")
@@ -173,7 +176,8 @@ def test_the_admin_follows_the_colours_of_the_system_and_the_choice_kept_in_the_
     admin: User, live_server: LiveServer, dark_desk: BrowserContext
 ) -> None:
     page, _ = listening(dark_desk)
-    enter(page, live_server, "/admin/")
+    sign_in(dark_desk, live_server)
+    page.goto(f"{live_server.url}/admin/")
     ground = "getComputedStyle(document.querySelector('#main')).backgroundColor"
     assert page.evaluate(ground) == "rgb(26, 32, 39)"
     page.evaluate("localStorage.setItem('adminTheme', JSON.stringify('light'))")

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, expect
 from pytest_django.live_server_helper import LiveServer
 
 from instances.models import Instance
-from tests.browser.conftest import listening, sign_in
+from tests.browser.conftest import listening, open_fleet, sign_in
 from tests.browser.test_instance import barriers, overflow, signed_in_without_script
 from tests.factories import make_account, make_offer, make_template
 
@@ -33,7 +33,7 @@ def test_a_person_creates_and_watches_it_to_ready_without_a_reload(
     admin: User, live_server: LiveServer, desk: BrowserContext
 ) -> None:
     page, complaints = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     page.click("text=New instance")
     page.check("input[value='RTX 4090 24GB']")
     expect(page.locator("#preview .price")).to_contain_text("$0.20 per hour, $4.80 per day", timeout=WITHIN)
@@ -58,7 +58,7 @@ def test_the_keyboard_alone_creates_and_enter_only_previews(
     admin: User, live_server: LiveServer, desk: BrowserContext
 ) -> None:
     page, complaints = listening(desk)
-    sign_in(page, live_server)
+    sign_in(page.context, live_server)
     page.goto(f"{live_server.url}/create")
     page.focus("#in-product_name")
     page.keyboard.press("Space")
@@ -96,7 +96,7 @@ def test_the_page_has_no_barrier_and_needs_no_sideways_scrolling(
         viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce", locale="en-GB"
     )
     page, complaints = listening(context)
-    sign_in(page, live_server)
+    sign_in(page.context, live_server)
     page.goto(f"{live_server.url}/create")
     assert barriers(page) == []
     page.check("input[value='RTX 4090 24GB']")

@@ -13,7 +13,7 @@ from instances.alarms import raise_alarm
 from instances.api.times import rfc3339
 from instances.models import Alarm, AutomationPause, Instance, Job, ProviderAccount
 from instances.operations import change_settings
-from tests.browser.conftest import PASSWORD, listening, sign_in
+from tests.browser.conftest import PASSWORD, listening, open_fleet, sign_in
 from tests.pages import KEY, person, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -32,7 +32,10 @@ def test_a_person_signs_in_and_sees_the_fleet_without_a_complaint(
 ) -> None:
     instance = running("trainer", at=timezone.now())
     page, complaints = listening(desk)
-    sign_in(page, live_server)
+    page.goto(live_server.url)
+    page.fill("input[name=username]", "ann")
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button[type=submit]")
     expect(page.locator(f"#row-{instance.pk}")).to_contain_text("trainer")
     page.click("text=trainer")
     expect(page.locator("h1")).to_contain_text("trainer")
@@ -48,7 +51,7 @@ def test_a_change_appears_without_a_reload_and_keeps_focus_place_ticks_and_open_
     for number in range(25):
         instance = running(f"trainer-{number}", at=timezone.now())
     page, complaints = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     page.evaluate("window.notReloaded = true")
     page.check(f"#pick-{instance.pk}")
     page.click(f"#verbs-{instance.pk} summary")
@@ -80,7 +83,7 @@ def test_what_only_grew_older_is_set_in_place_and_a_field_that_is_written_in_wai
     instance = running("trainer", at=now)
     raise_alarm("no_metrics", "x", text="as it was first", remedy="Look at it", now=now)
     page, complaints = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     row = page.locator(f"#row-{instance.pk}")
     row.evaluate("row => row.marked = true")
     page.click(".alarms summary")
@@ -106,7 +109,7 @@ def test_rows_come_in_the_order_of_the_server_whatever_came_and_went(
 ) -> None:
     rows = [running(f"trainer-{number}", at=timezone.now()) for number in range(4)]
     page, _ = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     Instance.objects.filter(pk=rows[1].pk).update(ended_at=timezone.now(), phase="deleted")
     running("newest", at=timezone.now())
     expect(page.locator("#part-rows")).to_contain_text("newest", timeout=WITHIN)
@@ -119,7 +122,7 @@ def test_a_stop_says_what_it_brings_about_before_it_is_asked_for(
 ) -> None:
     instance = running("trainer", at=timezone.now())
     page, complaints = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     page.click(f"#verbs-{instance.pk} summary")
     page.click(f"#stop-{instance.pk}")
     expect(page.locator(".consequence")).to_contain_text("Saves $0.35 per hour")
@@ -138,7 +141,7 @@ def test_a_stop_says_what_it_brings_about_before_it_is_asked_for(
 def test_a_delete_needs_the_name_typed(admin: User, live_server: LiveServer, desk: BrowserContext) -> None:
     instance = running("trainer", at=timezone.now())
     page, _ = listening(desk)
-    sign_in(page, live_server)
+    sign_in(desk, live_server)
     page.goto(f"{live_server.url}/fleet/{instance.pk}/delete?back=fleet")
     page.fill("#typed_name", "trainee")
     page.click("button.danger")
@@ -149,7 +152,7 @@ def test_a_delete_needs_the_name_typed(admin: User, live_server: LiveServer, des
 def test_all_are_stopped_but_for_the_one_left_out(admin: User, live_server: LiveServer, desk: BrowserContext) -> None:
     kept, first, second = (running(name, at=timezone.now()) for name in ("kept", "first", "second"))
     page, complaints = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     page.click("text=Stop all…")
     expect(page.locator("h1")).to_have_text("Stop 3 instances?")
     page.uncheck(f"#pick-{kept.pk}")
@@ -162,7 +165,7 @@ def test_all_are_stopped_but_for_the_one_left_out(admin: User, live_server: Live
 def test_those_ticked_are_asked_together(admin: User, live_server: LiveServer, desk: BrowserContext) -> None:
     one, _, three = (running(name, at=timezone.now()) for name in ("one", "two", "three"))
     page, complaints = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     expect(page.locator("#bulk")).to_be_hidden()
     page.check(f"#pick-{one.pk}")
     page.check(f"#pick-{three.pk}")
@@ -177,7 +180,7 @@ def test_those_ticked_are_asked_together(admin: User, live_server: LiveServer, d
 def test_automation_is_paused_and_resumed_from_any_page(admin: User, live_server: LiveServer, desk: BrowserContext) -> None:
     instance = running("trainer", at=timezone.now())
     page, complaints = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     page.click("nav >> text=Pause")
     page.fill("input[name=reason]", "demo day")
     page.click("button.main")
@@ -193,7 +196,7 @@ def test_an_alarm_is_taken_note_of_where_it_stands(admin: User, live_server: Liv
     raise_alarm("no_metrics", "x", text="no data comes", remedy="Look at it", now=timezone.now())
     alarm = Alarm.objects.get()
     page, complaints = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     page.click("text=Take note")
     page.fill(f"#why-{alarm.pk}", "the sensor is being replaced")
     page.click(f"#note-{alarm.pk} button")
@@ -207,7 +210,7 @@ def test_filters_act_at_once_and_stay_while_the_page_updates(
     running("mine", at=timezone.now(), owner="vision")
     running("theirs", at=timezone.now(), owner="speech")
     page, complaints = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     page.select_option("#owner", "speech")
     expect(page.locator("#part-rows a.name")).to_have_text(["theirs"])
     running("new", at=timezone.now(), owner="speech")
@@ -223,7 +226,7 @@ def test_a_viewer_sees_everything_and_can_ask_for_nothing(
     running("trainer", at=timezone.now())
     raise_alarm("no_metrics", "x", text="no data comes", remedy="Look at it", now=timezone.now())
     page, complaints = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     expect(page.locator("#part-rows")).to_contain_text("trainer")
     for absent in ("#bulk", ".pick", ".menu", "text=Stop all", "text=Take note", "nav >> text=Pause"):
         assert page.locator(absent).count() == 0, absent
@@ -234,7 +237,7 @@ def test_a_viewer_sees_everything_and_can_ask_for_nothing(
 def test_the_page_says_when_it_can_no_longer_be_updated(admin: User, live_server: LiveServer, desk: BrowserContext) -> None:
     running("trainer", at=timezone.now())
     page, _ = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     page.route("**/fleet/rows", lambda route: route.abort())
     expect(page.locator("#stale")).to_contain_text("stopped updating", timeout=2 * WITHIN)
     page.unroute("**/fleet/rows")
@@ -245,7 +248,7 @@ def test_who_was_signed_out_elsewhere_is_told_to_sign_in_again(
     admin: User, live_server: LiveServer, desk: BrowserContext
 ) -> None:
     page, _ = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     desk.clear_cookies()
     expect(page.locator("#stale")).to_contain_text("you are signed out", timeout=2 * WITHIN)
 
@@ -256,7 +259,7 @@ def test_nothing_needs_sideways_scrolling_on_a_phone(admin: User, live_server: L
     running(HOSTILE, at=timezone.now(), owner=RIGHT_TO_LEFT)
     raise_alarm("no_metrics", "x", text="w" * 300, remedy="Look at it", now=timezone.now())
     page, complaints = listening(phone)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     assert overflow(page) <= 0
     expect(page.locator("#part-rows")).to_contain_text(HOSTILE)
     for address in (f"/fleet/{instance.pk}", f"/fleet/{instance.pk}/stop", "/stop-all", "/pause"):
@@ -269,7 +272,7 @@ def test_a_finger_ticks_opens_and_asks_on_a_phone(admin: User, live_server: Live
     one = running("trainer", at=timezone.now())
     running("other", at=timezone.now())
     page, complaints = listening(phone)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     page.tap(f"#verbs-{one.pk} summary")
     expect(page.locator(f"#stop-{one.pk}")).to_be_visible()
     page.tap(f"#pick-{one.pk}")
@@ -284,7 +287,7 @@ def test_a_finger_ticks_opens_and_asks_on_a_phone(admin: User, live_server: Live
 def test_everything_can_be_done_with_the_keyboard_alone(admin: User, live_server: LiveServer, desk: BrowserContext) -> None:
     instance = running("trainer", at=timezone.now())
     page, _ = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     page.focus(f"#pick-{instance.pk}")
     page.keyboard.press("Space")
     assert page.is_checked(f"#pick-{instance.pk}")
@@ -299,7 +302,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(admin: User, live_server
 
 def test_the_theme_chosen_outlives_the_page(admin: User, live_server: LiveServer, desk: BrowserContext) -> None:
     page, complaints = listening(desk)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     for expected in ("light", "dark"):
         page.click("#theme")
         assert page.evaluate("document.documentElement.dataset.theme") == expected
@@ -320,7 +323,7 @@ def test_axe_finds_nothing_on_the_pages_of_the_fleet(
     raise_alarm("no_metrics", "x", text="no data comes", remedy="Look at it", now=now)
     context = chromium.new_context(color_scheme="dark" if scheme == "dark" else "light", locale="en-GB")
     page, _ = listening(context)
-    sign_in(page, live_server)
+    open_fleet(page, live_server)
     for address in ("/", "/?q=nothing", f"/fleet/{instance.pk}/stop", "/stop-all", "/pause", "/auto-stop"):
         page.goto(f"{live_server.url}{address}")
         found = Axe().run(page).response["violations"]

@@ -18,7 +18,7 @@ from instances.novita.types import InstanceMetrics, LogTail, MetricPoint
 from instances.operations import change_settings
 from tests.browser.conftest import listening, sign_in
 from tests.factories import make_job
-from tests.pages import KEY, person, running, signed_in
+from tests.pages import KEY, person, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -70,7 +70,7 @@ def lived(name: str = "trainer", **columns: Any) -> Instance:
 
 
 def open_page(page: Page, server: LiveServer, instance: Instance) -> None:
-    sign_in(page, server)
+    sign_in(page.context, server)
     page.goto(f"{server.url}/fleet/{instance.pk}")
     page.wait_for_selector("#part-story")
 
@@ -217,10 +217,8 @@ def barriers(page: Page) -> list[str]:
 
 
 def signed_in_without_script(chromium: Browser, server: LiveServer) -> BrowserContext:
-    """The sign-in page itself needs its theme's script, so the session comes from elsewhere."""
-    session = signed_in(User.objects.get(username="ann")).cookies["sessionid"].value
     context = chromium.new_context(java_script_enabled=False)
-    context.add_cookies([{"name": "sessionid", "value": session, "url": server.url}])
+    sign_in(context, server)
     return context
 
 

@@ -31,7 +31,7 @@ DONE = {
     *("weather no_capacity", "weather never_stops", "weather never_deletes", "weather page_gap", "weather unknown_words"),
 }
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.timeout(3600)]
 
 
 @pytest.mark.parametrize("part", range(PARTS))

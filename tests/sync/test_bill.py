@@ -55,6 +55,7 @@ def live_a_while(drive: Drive, chance: random.Random, *, steps: int) -> None:
         drive.step(STEP)
 
 
+@pytest.mark.long
 def test_every_true_interval_lies_within_its_bounds_and_the_sum_within_half_a_percent(crowd: Drive) -> None:
     started = crowd.now
     watch.poll_if_due(crowd.now)

@@ -30,6 +30,7 @@ def seen_at_novita(drive: Drive) -> dict[str, tuple[str, str]]:
     return {one["id"]: (one["name"], one["status"]) for one in drive.machines()}
 
 
+@pytest.mark.long
 def test_adopting_thirty_touches_none_of_them(drive: Drive) -> None:
     before = seen_at_novita(drive)
     run_list(provider.novita(), trigger="person")
