@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 
 from instances.models import PeriodicWork
 
@@ -24,6 +24,11 @@ class Claim:
     every: timedelta
     lease: timedelta
     claimed_at: datetime
+
+    @property
+    def due_if_lost(self) -> datetime:
+        """When the work falls due where nobody finishes it: a process that dies must not cost a whole interval."""
+        return self.claimed_at + min(self.every, self.lease)
 
 
 def process_name() -> str:
@@ -43,17 +48,15 @@ def claim(name: str, *, every: timedelta, lease: timedelta, now: datetime, force
     if not forced and not is_due(name, now=now):
         return None
     row, _ = PeriodicWork.objects.get_or_create(name=name, defaults={"next_due_at": now})
-    owner = process_name()
+    held = Claim(name=name, owner=process_name(), fence=row.fence + 1, every=every, lease=lease, claimed_at=now)
     won = PeriodicWork.objects.filter(free, due, name=name, fence=row.fence).update(
-        lease_owner=owner,
+        lease_owner=held.owner,
         lease_until=now + lease,
-        fence=F("fence") + 1,
+        fence=held.fence,
         started_at=now,
-        next_due_at=now + every,
+        next_due_at=held.due_if_lost,
     )
-    if not won:
-        return None
-    return Claim(name=name, owner=owner, fence=row.fence + 1, every=every, lease=lease, claimed_at=now)
+    return held if won else None
 
 
 def is_due(name: str, *, now: datetime) -> bool:
@@ -80,8 +83,17 @@ def holds(held: Claim) -> bool:
 
 
 def finish(held: Claim, *, now: datetime, ok: bool, detail: str = "") -> bool:
-    """Give the lease back and note how it went; False when it had been lost."""
-    changes: dict[str, object] = {"lease_until": None, "finished_at": now, "detail": detail[:500]}
+    """Give the lease back and note how it went; False when it had been lost.
+
+    It is due again an interval after it began, unless somebody brought it forward meanwhile.
+    """
+    untouched = When(next_due_at=held.due_if_lost, then=Value(held.claimed_at + held.every))
+    changes: dict[str, object] = {
+        "lease_until": None,
+        "finished_at": now,
+        "detail": detail[:500],
+        "next_due_at": Case(untouched, default=F("next_due_at")),
+    }
     if ok:
         changes["succeeded_at"] = now
     return bool(PeriodicWork.objects.filter(name=held.name, fence=held.fence).update(**changes))

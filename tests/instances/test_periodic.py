@@ -31,7 +31,7 @@ def test_work_that_nobody_ever_did_is_due_at_once() -> None:
 
     row = PeriodicWork.objects.get()
     assert (held.name, held.fence, held.claimed_at) == ("poll", row.fence, NOW)
-    assert (row.started_at, row.lease_until, row.next_due_at) == (NOW, NOW + LEASE, NOW + EVERY)
+    assert (row.started_at, row.lease_until, row.next_due_at) == (NOW, NOW + LEASE, NOW + LEASE)
     assert row.lease_owner == held.owner
 
 
@@ -47,6 +47,21 @@ def test_it_is_due_again_one_interval_after_it_began() -> None:
 
     assert take(EVERY - SECOND) is None
     assert take(EVERY) is not None
+
+
+def test_a_process_that_dies_at_it_costs_a_lease_and_no_interval() -> None:
+    taken()
+
+    assert take(LEASE - SECOND) is None
+    assert take(LEASE) is not None
+
+
+def test_what_was_brought_forward_during_the_work_is_due_right_after_it() -> None:
+    held = taken()
+    bring_forward("poll", to=NOW + 2 * SECOND)
+    finish(held, now=NOW + 5 * SECOND, ok=True)
+
+    assert take(5 * SECOND) is not None
 
 
 def test_forced_ignores_the_cadence_and_never_a_lease() -> None:
