@@ -9,7 +9,7 @@ from pathlib import Path
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="novita-bench-") as folder:
         os.environ |= {
-            "DJANGO_SETTINGS_MODULE": "novita_manager.settings",
+            "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
             "ENVIRONMENT": "test",
             "DATA_DIR": folder,
             "LOG_LEVEL": "ERROR",

@@ -59,7 +59,7 @@ def _calls(key: str, one: Instance) -> list[Call]:
     by_key = {"Authorization": f"Bearer {key}"}
     listed, shown = "/api/v1/instances?limit=100", f"/api/v1/instances/{one.pk}"
     return [
-        Call(what="a bare view", method="GET", path="/health/live", status=200),
+        Call(what="a bare view", method="GET", path="/bare", status=200),
         Call(what="list of 100", method="GET", path=listed, status=200, headers=by_key),
         Call(
             what="list of 100, not modified",
@@ -98,6 +98,7 @@ def _server(folder: Path) -> Iterator[int]:
         program = web(shape)
         given = {
             **program.environment,
+            "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
             "LOG_LEVEL": "INFO",
             "REDIS_URL": redis_url,
             "RATE_LIMIT_READ": "1000000/m",
