@@ -21,14 +21,15 @@ help:
 run: $(RUNTIME)
 	@exec $(BIN)/python manage.py up --end-with-parent
 
-# The fast tests share two processes, and so do those that start the real product, since they mostly wait; what judges times has
-# the machine for itself, afterwards.
+# More processes than cores, since many tests wait: for a page, an answer that does not come, a part that starts. What judges
+# times has the machine for itself, afterwards.
+PROCESS_TESTS := tests/processes tests/chaos tests/instances/novita/simulator
 test: $(DEVELOPMENT)
 	@mkdir -p var && rm -f var/tests-left-out.txt
 	@status=0; \
-	$(BIN)/python -m pytest -p tests.environment -n 2 -m "not process" $(TEST_FLAGS) || status=1; \
-	$(BIN)/python -m pytest -p tests.environment -n 2 --dist loadfile -m "process and not alone" $(TEST_FLAGS) || status=1; \
-	$(BIN)/python -m pytest -p tests.environment -m alone $(TEST_FLAGS) || status=1; \
+	$(BIN)/python -m pytest -p tests.environment -n 3 -m "not process" $(TEST_FLAGS) || status=1; \
+	$(BIN)/python -m pytest -p tests.environment -n 3 --dist loadfile -m "process and not alone" $(PROCESS_TESTS) $(TEST_FLAGS) || status=1; \
+	$(BIN)/python -m pytest -p tests.environment -m alone $(PROCESS_TESTS) $(TEST_FLAGS) || status=1; \
 	$(BIN)/python -m tests.left_out; \
 	exit $$status
 

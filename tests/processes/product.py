@@ -88,6 +88,12 @@ class Product:
         return f"http://{HOST}:{self.port}"
 
     @property
+    def database_file(self) -> Path:
+        """Where the embedded product keeps its rows."""
+        account = "novita" if self.environment["NOVITA_API_KEY"] else "simulator"
+        return self.folder / account / "novita_manager.sqlite3"
+
+    @property
     def is_embedded(self) -> bool:
         return not self.redis_url
 

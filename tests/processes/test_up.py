@@ -38,7 +38,7 @@ def is_healthy(product: Product) -> bool:
 
 
 def test_it_brings_everything_and_a_clean_stop_leaves_nothing(product: StartProduct) -> None:
-    running = product("embedded")
+    running = product.first_start("embedded")
     running.wait_for(lambda: is_healthy(running), seconds=60, what="all parts are well")
     everyone = family(running)
     assert [name for name in MARKS if running.pid(name) is None] == []

@@ -84,7 +84,7 @@ def test_nothing_dearer_is_taken_where_the_request_names_no_cap(drive: Drive) ->
     empty_shelves(drive, but=("eu-de-3",))  # where it costs more
 
     spot(drive, instance, "reclaim")
-    drive.let_pass(700, step=5)
+    drive.let_pass(700, step=10)
 
     record = Reclaim.objects.get()
     assert (record.state, record.tries[-1]["verb"] != "create") == ("decided", True)

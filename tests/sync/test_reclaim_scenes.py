@@ -41,7 +41,7 @@ def test_a_notice_is_told_at_once_and_the_deadline_is_waited_for(drive: Drive) -
     assert instance.next_action is not None
     assert instance.next_action["what"] == "bring_back"
     assert event_types(instance).count("instance.reclaim_notified") == 1
-    drive.let_pass(HOUR + 120, step=10)
+    drive.let_pass(HOUR + 120, step=30)
 
     record.refresh_from_db()
     assert (record.outcome, tried(record)) == ("back", [("start", "succeeded")])
@@ -77,14 +77,14 @@ def test_without_stock_it_is_tried_at_growing_gaps_and_comes_back_when_there_is_
     empty_shelves(drive)
 
     spot(drive, instance, "reclaim")
-    drive.let_pass(HOUR + 300, step=15)  # in the midst of a gap
+    drive.let_pass(HOUR + 300, step=30)  # in the midst of a gap
     record = Reclaim.objects.get()
     instance.refresh_from_db()
     assert (instance.phase, instance.wanted, record.state) == ("reclaiming", "running", "decided")
     assert [one.level for one in drive.alarms("reclaim")] == [1]
     assert 8 < len(record.tries) < 25
     drive.novita.turn("stock", stock=shelves)
-    record = ended(drive, seconds=1900, step=15)
+    record = ended(drive, seconds=1900, step=30)
 
     assert record.outcome == "back"
     assert drive.alarms("reclaim") == []
@@ -96,7 +96,7 @@ def test_a_precious_one_is_only_ever_started_in_place_and_its_purge_is_named(dri
     empty_shelves(drive)
 
     spot(drive, instance, "reclaim")
-    drive.let_pass(HOUR, step=15)
+    drive.let_pass(HOUR, step=30)
 
     record = Reclaim.objects.get()
     assert {verb for verb, _ in tried(record)} == {"start"}
@@ -156,7 +156,7 @@ def test_one_that_is_being_stopped_is_not_revived(drive: Drive, when: str) -> No
     if when == "after":
         spot(drive, instance, "reclaim", give_back_stock=True)
     drive.until_phase(instance, "stopped", step=2)
-    drive.let_pass(300, step=10)
+    drive.let_pass(300, step=15)
 
     assert (instance.wanted, drive.count("start")) == ("stopped", 0)
     assert not Reclaim.objects.filter(ended_at=None).exists()
@@ -172,7 +172,7 @@ def test_a_wish_after_the_sign_ends_it(drive: Drive) -> None:
     operations.request_stop(instance.pk, actor=PERSON, reason="enough", now=drive.now)
     drive.until_phase(instance, "stopped", step=5)
     starts = drive.count("start")
-    drive.let_pass(900, step=15)
+    drive.let_pass(900, step=30)
 
     assert Reclaim.objects.get().outcome == "wish"
     assert drive.count("start") == starts
@@ -182,7 +182,7 @@ def test_stopped_in_the_providers_console_it_stays_stopped(drive: Drive) -> None
     instance = settled(drive)
 
     drive.novita.command("stop", novita_id(instance))
-    drive.let_pass(300, step=10)
+    drive.let_pass(300, step=15)
 
     instance.refresh_from_db()
     assert (instance.wanted, instance.phase, drive.count("start")) == ("stopped", "stopped", 0)
@@ -194,7 +194,7 @@ def test_stopped_in_the_console_between_notice_and_deadline_it_stays_stopped(dri
     drive.until(lambda: Reclaim.objects.exists(), seconds=45)
 
     drive.novita.command("stop", novita_id(instance))
-    drive.let_pass(HOUR + 300, step=20)
+    drive.let_pass(HOUR + 300, step=30)
 
     instance.refresh_from_db()
     assert (instance.wanted, drive.count("start")) == ("stopped", 0)
@@ -204,7 +204,7 @@ def test_one_whose_own_program_ended_stays_stopped(drive: Drive) -> None:
     instance = settled(drive)
 
     drive.novita.turn("load", instance=novita_id(instance), crash="oom")
-    drive.let_pass(300, step=10)
+    drive.let_pass(300, step=15)
 
     instance.refresh_from_db()
     assert (instance.wanted, drive.count("start")) == ("stopped", 0)
@@ -225,7 +225,7 @@ def test_a_handled_sign_starts_nothing_again(drive: Drive) -> None:
         mine = world.instances[novita_id(instance)]
         stale = record.reclaim_at.timestamp()
         mine.history[-1] = mine.now._replace(spot_status="terminated", reclaim_at=stale)
-    drive.let_pass(300, step=10)
+    drive.let_pass(300, step=15)
 
     instance.refresh_from_db()
     assert (instance.wanted, drive.count("start")) == ("stopped", 1)
