@@ -13,6 +13,7 @@ from tests.processes.product import Product
 pytestmark = [pytest.mark.process, pytest.mark.browser]
 
 WIDTHS = {"desk": {"width": 1280, "height": 860}, "phone": {"width": 360, "height": 780}}
+GIVEN_UP = "net::ERR_ABORTED"
 WITHIN = 60_000
 MAKE_VIEWER = """
 from django.contrib.auth.models import Group, User
@@ -34,7 +35,8 @@ def listening(chromium: Browser, device: str) -> tuple[Page, list[str]]:
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     page.on("response", lambda got: complaints.append(f"{got.status} {got.url}") if got.status >= 400 else None)
-    page.on("requestfailed", lambda lost: complaints.append(f"{lost.failure} {lost.url}"))
+    # A page that is left, or that asks anew, gives up what it had asked for.
+    page.on("requestfailed", lambda lost: complaints.append(f"{lost.failure} {lost.url}") if lost.failure != GIVEN_UP else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.set_default_timeout(WITHIN)
     return page, complaints
