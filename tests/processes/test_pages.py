@@ -36,7 +36,9 @@ def listening(chromium: Browser, device: str) -> tuple[Page, list[str]]:
     page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     page.on("response", lambda got: complaints.append(f"{got.status} {got.url}") if got.status >= 400 else None)
     # A page that is left, or that asks anew, gives up what it had asked for.
-    page.on("requestfailed", lambda lost: complaints.append(f"{lost.failure} {lost.url}") if lost.failure != GIVEN_UP else None)
+    page.on(
+        "requestfailed", lambda lost: complaints.append(f"{lost.failure} {lost.url}") if lost.failure != GIVEN_UP else None
+    )
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.set_default_timeout(WITHIN)
     return page, complaints
