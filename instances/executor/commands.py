@@ -18,6 +18,7 @@ from instances.novita.errors import InvalidState, NovitaError
 from instances.operations.automation import destruction_hold_reason
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
+from instances.reclaims import is_taken
 from instances.stakes import kept_reason
 
 
@@ -78,9 +79,13 @@ def _mark_sent(job: Job, instance: Instance) -> bool:
 
 
 def _kept_from(job: Job, instance: Instance) -> str:
-    """A rule may start a protected one, which changes nothing of it, and nothing else; nor move what loses precious data."""
+    """A rule may start a protected one, which changes nothing of it, and nothing else.
+
+    It moves neither what loses precious data nor what came back meanwhile.
+    """
     if _moves_for_a_rule(job):
-        return kept_reason(instance)
+        is_over = "reclaim" in job.arguments and not is_taken(instance)
+        return kept_reason(instance) or ("Novita does not show it taken back any more" if is_over else "")
     harmless = job.verb == Verb.START or "auto_migrate" in job.arguments
     kept = job.requested_by_kind == "rule" and instance.protected and not job.was_called and not harmless
     return kept_reason(instance) if kept else ""

@@ -7,12 +7,13 @@ from uuid import UUID
 
 import pytest
 
-from instances import operations
+from instances import operations, provider
 from instances.executor.replace import replacement_wish
 from instances.models import Instance, Job, Machine, Reclaim
 from instances.operations import pause_automation, resume_automation
 from instances.reclaims import note_sign
 from instances.webhooks.kinds import Severity, telling_of
+from sync.listing import run_list
 from tests.driving import Drive, event_types
 from tests.factories import PERSON, make_instance
 from tests.sync.reclaiming import HOUR, empty_shelves, ended, novita_id, settled, spot, tried
@@ -288,6 +289,27 @@ def test_data_called_precious_is_not_moved_by_a_job_that_waits(drive: Drive) -> 
     record = ended(drive, seconds=900)
 
     assert (drive.count("migrate"), record.outcome) == (0, "back")
+
+
+def test_one_that_runs_again_before_its_move_is_sent_is_not_moved(drive: Drive) -> None:
+    instance = settled(drive)
+    drive.faults({"call": "start", "kind": "no_capacity", "count": 3})
+    spot(drive, instance, "reclaim", give_back_stock=True)
+
+    def run_again(job_id: UUID) -> None:
+        if Job.objects.get(pk=job_id).verb == "migrate" and drive.living()[0]["status"] == "exited":
+            drive.novita.command("start", novita_id(instance))
+            drive.clock.shift(timedelta(minutes=1))
+            run_list(provider.novita(), trigger="manual", actor=PERSON)
+
+    drive.before_job = run_again
+    record = ended(drive, seconds=900)
+    drive.let_pass(60, step=10)
+
+    assert (drive.count("migrate"), record.outcome) == (0, "back")
+    assert Job.objects.get(verb="migrate").state == "cancelled"
+    instance.refresh_from_db()
+    assert (instance.wanted, instance.phase) == ("running", "ready")
 
 
 def test_a_move_that_waits_is_held_while_automation_is_paused(drive: Drive) -> None:
