@@ -10,14 +10,12 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
-from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import DatabaseError
 from django.utils import timezone
 
 from autostop import passes, safety
@@ -27,6 +25,7 @@ from instances.executor import run as executor
 from instances.models import PeriodicWork
 from instances.utilisation import collector
 from instances.webhooks import sender as webhooks
+from instances.work_pool import WorkPool
 from novita_manager import broker_transport, health, heartbeat
 from novita_manager.liveness import show_liveness
 from sync import deadlines, history, money, reclaims, watch
@@ -36,6 +35,7 @@ log = structlog.get_logger("lanes")
 TICK_SECONDS = 1.0
 LOOK_SECONDS = 0.05
 HEARTBEAT = timedelta(seconds=5)
+SIGN_OF_LIFE = "sign of life"
 
 Work = Callable[[datetime], object]
 
@@ -86,12 +86,10 @@ class LaneThreads:
     """The threads of one process's lanes, and when each lane was last poked."""
 
     def __init__(self) -> None:
-        self._pools = {
-            name: ThreadPoolExecutor(max_workers=max(1, len(lane.works)), thread_name_prefix=f"lane-{name}")
-            for name, lane in LANES.items()
+        self._pools: dict[str, WorkPool[str]] = {
+            name: WorkPool(f"lane-{name}", threads=len(lane.works)) for name, lane in LANES.items()
         }
-        self._busy: set[str] = set()
-        self._lock = threading.Lock()
+        self._pools[SIGN_OF_LIFE] = WorkPool("sign-of-life", threads=1)
         self._poked_at: dict[str, float] = {}
         self._stopping = threading.Event()
         self._beaten_at = 0.0
@@ -99,13 +97,9 @@ class LaneThreads:
     def poke(self, lane: str) -> None:
         """Start whatever work of the lane is not running already, and return at once."""
         self._poked_at[lane] = time.monotonic()
-        for name, work in LANES[lane].works.items():
-            with self._lock:
-                if name in self._busy or self._stopping.is_set():
-                    continue
-                self._busy.add(name)
-                waiting = self._pools[lane].submit(_guarded, name, work)
-            waiting.add_done_callback(partial(self._let_go, name))
+        works = LANES[lane].works
+        for name, work in works.items():
+            self._pools[lane].hand_over(name, partial(_guarded, name, work), most=len(works))
 
     def loop(self) -> None:
         """Poke every lane that nobody poked for two ticks, until `stop`; and show that this worker lives."""
@@ -116,34 +110,34 @@ class LaneThreads:
             if time.monotonic() - self._beaten_at >= HEARTBEAT.total_seconds():
                 self._beaten_at = time.monotonic()
                 show_liveness()
-                _guarded("heartbeat", lambda now: show_alive("worker", now))
+                alive = partial(_guarded, SIGN_OF_LIFE, partial(show_alive, "worker"))
+                self._pools[SIGN_OF_LIFE].hand_over(SIGN_OF_LIFE, alive, most=1)
 
     def stop(self) -> None:
         """Take no new work. What is in hand goes on: see `end`."""
-        with self._lock:
-            self._stopping.set()
+        self._stopping.set()
         for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
-        executor.close()
+            pool.close()
+        executor.pool.close()
+        webhooks.pool.close()
         health_checks.close()
-        webhooks.close()
 
     def end(self, within: timedelta) -> None:
         """After `stop`: wait for what is in hand. Ends the process where that takes longer, its leases given back."""
         until = time.monotonic() + within.total_seconds()
-        while self._busy or executor.in_hand() or webhooks.in_hand():
+        while left := self._in_hand():
             if time.monotonic() > until:
-                log.warning(
-                    "lanes.cut_off", works=sorted(self._busy), jobs=executor.in_hand(), deliveries=webhooks.in_hand()
-                )
+                log.warning("lanes.cut_off", **left)
                 _give_back()
                 os._exit(0)  # Python would wait for the threads, and their calls may take longer than anybody waits for us
             time.sleep(LOOK_SECONDS)
         _give_back()  # a work that broke off may have kept its lease
 
-    def _let_go(self, name: str, _: Future[None]) -> None:
-        with self._lock:
-            self._busy.discard(name)
+    def _in_hand(self) -> dict[str, list[str]]:
+        works = [name for pool in self._pools.values() for name in pool.in_hand()]
+        jobs, deliveries = executor.pool.in_hand(), webhooks.pool.in_hand()
+        found = {"works": sorted(works), "jobs": [str(one) for one in jobs], "deliveries": [str(one) for one in deliveries]}
+        return found if any(found.values()) else {}
 
 
 def _guarded(name: str, work: Work) -> None:
@@ -151,16 +145,12 @@ def _guarded(name: str, work: Work) -> None:
     with structlog.contextvars.bound_contextvars(work=name):
         began = time.perf_counter()
         try:
-            close_old_connections()
             result = work(timezone.now())
             _log_pass(result, time.perf_counter() - began)
         except DatabaseError as error:
             log.warning("lane.database_away", error=str(error)[:200])
         except Exception:
             log.exception("lane.pass_failed")
-        finally:
-            if not settings.SQLITE:
-                connection.close()
 
 
 def _log_pass(result: object, seconds: float) -> None:

@@ -7,9 +7,9 @@ import re
 import sys
 import threading
 from collections.abc import MutableMapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 import structlog
 from structlog.typing import Processor
@@ -35,18 +35,20 @@ def _sounds_secret(name: str) -> bool:
     return _SECRET_NAMES.search(name) is not None
 
 
-class _Lines:
+class Lines:
     """A logger of ours. It writes lines by itself: through the standard library's records each would cost twice as much."""
 
-    def __init__(self, stream: TextIO, name: str) -> None:
-        self._stream, self.name = stream, name
+    stream: ClassVar[TextIO] = sys.stderr
+
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.isEnabledFor = logging.getLogger(name).isEnabledFor  # levels are set in one place for all
 
     def msg(self, line: str) -> None:
         """One write, so that lines of several threads never mix. A stream that is gone or full fails nobody."""
         with contextlib.suppress(OSError, ValueError):
-            self._stream.write(f"{line}\n")
-            self._stream.flush()
+            self.stream.write(f"{line}\n")
+            self.stream.flush()
 
     debug = info = warning = error = critical = msg
 
@@ -86,7 +88,7 @@ def configure(options: dict[str, str]) -> None:
     )
     structlog.configure(
         processors=[_if_wanted, *_SHARED, renderer],
-        logger_factory=partial(_Lines, sys.stderr),
+        logger_factory=Lines,
         cache_logger_on_first_use=True,
     )
     logging.config.dictConfig(

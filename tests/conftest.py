@@ -8,11 +8,17 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from tests.processes.postgres import Postgres
 from tests.processes.product import Product, new_product
 from tests.processes.simulator import Simulator
 from tests.processes.valkey import Valkey
+
+# A property is no race: what a busy machine takes longer for is as true.
+hypothesis_settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("any machine")
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 

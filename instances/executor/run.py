@@ -1,16 +1,13 @@
 """The jobs lane: take what is due and carry it out, several at a time, none waiting for another."""
 
-import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from uuid import UUID
 
 import structlog
-from django.conf import settings
-from django.db import close_old_connections, connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from instances import set_aside
@@ -33,6 +30,7 @@ from instances.provider import novita
 from instances.provider_key import key_refused_since
 from instances.readings import reading_of
 from instances.set_aside import SetAside
+from instances.work_pool import WorkPool
 
 log = structlog.get_logger("instances.executor")
 
@@ -40,47 +38,18 @@ THREADS = 16
 BATCH = 64
 LOUD_ATTEMPTS = 3  # a stop or delete that Novita does not take so often is alarmed
 
-_pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="jobs")
-_in_hand: set[UUID] = set()
-_in_hand_lock = threading.Lock()
-_closing = threading.Event()
+pool: WorkPool[UUID] = WorkPool("jobs", threads=THREADS)
 
 
 def run_due(now: datetime) -> int:
     """Hand every due job to the lane's threads and return at once; how many were handed over."""
-    handed = 0
-    for job_id in due_jobs(now, BATCH):
-        with _in_hand_lock:
-            if _closing.is_set():
-                return handed
-            if job_id in _in_hand or len(_in_hand) >= BATCH:
-                continue
-            _in_hand.add(job_id)
-            waiting = _pool.submit(_in_thread, job_id)
-        waiting.add_done_callback(partial(_let_go, job_id))
-        handed += 1
-    return handed
+    return sum(
+        pool.hand_over(job_id, partial(carry_out_or_set_aside, job_id), most=BATCH) for job_id in due_jobs(now, BATCH)
+    )
 
 
-def close() -> None:
-    """Take nothing up any more. Steps under way go on to their end; what only waits for a thread is dropped unclaimed."""
-    with _in_hand_lock:
-        _closing.set()
-    _pool.shutdown(wait=False, cancel_futures=True)
-
-
-def in_hand() -> int:
-    """How many jobs have a thread, or wait for one."""
-    with _in_hand_lock:
-        return len(_in_hand)
-
-
-def _let_go(job_id: UUID, _: Future[None]) -> None:
-    with _in_hand_lock:
-        _in_hand.discard(job_id)
-
-
-def _in_thread(job_id: UUID) -> None:
+def carry_out_or_set_aside(job_id: UUID) -> None:
+    """What a fault of our own breaks must not come back with every tick."""
     try:
         carry_out(job_id)
     except set_aside.AWAY as error:
@@ -88,10 +57,6 @@ def _in_thread(job_id: UUID) -> None:
     except Exception as error:
         log.exception("job.set_aside", job_id=str(job_id))
         _set_aside(job_id, error)
-    finally:
-        close_old_connections()
-        if not settings.SQLITE:
-            connection.close()
 
 
 def _set_aside(job_id: UUID, error: Exception) -> None:

@@ -1,10 +1,7 @@
 """The deliveries lane: write what is told, take what is due, send it. Several at a time, no receiver waiting for another."""
 
 import json
-import threading
-from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
@@ -13,7 +10,6 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
-from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from instances import set_aside
@@ -27,6 +23,7 @@ from instances.webhooks import deliveries, digests, endpoints, outbox
 from instances.webhooks.addresses import AddressRefused, destination, resolve
 from instances.webhooks.post import SECONDS, Answer, post
 from instances.webhooks.signing import signed_headers
+from instances.work_pool import WorkPool
 
 log = structlog.get_logger("instances.webhooks")
 
@@ -36,10 +33,7 @@ TURN_SECONDS = 1.0
 _FORGET_EVERY = timedelta(hours=1)
 _FORGET_LEASE = timedelta(minutes=2)
 
-_pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="deliveries")
-_in_hand: dict[UUID, UUID] = {}
-_in_hand_lock = threading.Lock()
-_closing = threading.Event()
+pool: WorkPool[UUID] = WorkPool("deliveries", threads=THREADS)
 
 
 def run_due(now: datetime) -> int:
@@ -47,18 +41,15 @@ def run_due(now: datetime) -> int:
     outbox.fan_out(now)
     digests.queue_due(now)
     _forget_if_due(now)
-    handed = 0
-    for delivery_id, endpoint_id, is_message in deliveries.due(now):
-        with _in_hand_lock:
-            if _closing.is_set():
-                return handed
-            if not _is_free(delivery_id, endpoint_id, most=1 if is_message else MOST_AT_ONCE):
-                continue
-            _in_hand[delivery_id] = endpoint_id
-            waiting = _pool.submit(_in_thread, delivery_id, endpoint_id, is_message)
-        waiting.add_done_callback(partial(_drop, delivery_id))
-        handed += 1
-    return handed
+    return sum(
+        pool.hand_over(
+            delivery_id,
+            partial(_take_turns, delivery_id, endpoint_id, is_message),
+            group=endpoint_id,
+            most=1 if is_message else MOST_AT_ONCE,
+        )
+        for delivery_id, endpoint_id, is_message in deliveries.due(now)
+    )
 
 
 def send(delivery_id: UUID, *, is_message: bool) -> Answer | None:
@@ -149,31 +140,7 @@ def _mail(delivery: Delivery) -> Answer:
     return Answer(milliseconds=round((monotonic() - began) * 1000))
 
 
-def _is_free(delivery_id: UUID, endpoint_id: UUID, *, most: int) -> bool:
-    return delivery_id not in _in_hand and Counter(_in_hand.values())[endpoint_id] < most
-
-
-def close() -> None:
-    """Take nothing up any more. What is being sent ends by itself or by its lease; what has not begun is dropped."""
-    with _in_hand_lock:
-        _closing.set()
-    _pool.shutdown(wait=False, cancel_futures=True)
-
-
-def in_hand() -> int:
-    """How many deliveries have a thread, or wait for one."""
-    with _in_hand_lock:
-        return len(_in_hand)
-
-
-def _drop(delivery_id: UUID, done: Future[None]) -> None:
-    """Of one that never began; the others let go by themselves."""
-    if done.cancelled():
-        with _in_hand_lock:
-            _in_hand.pop(delivery_id, None)
-
-
-def _in_thread(delivery_id: UUID, endpoint_id: UUID, is_message: bool) -> None:
+def _take_turns(delivery_id: UUID, endpoint_id: UUID, is_message: bool) -> None:
     """Send it, and go on with what else waits for its endpoint until it is another's turn."""
     until = monotonic() + TURN_SECONDS
     following: UUID | None = delivery_id
@@ -181,27 +148,15 @@ def _in_thread(delivery_id: UUID, endpoint_id: UUID, is_message: bool) -> None:
         while following is not None:
             delivery_id = following
             send(delivery_id, is_message=is_message)
-            following = _next_of(delivery_id, endpoint_id) if monotonic() < until and not is_message else None
+            following = _next_of(endpoint_id) if monotonic() < until and not is_message else None
     except Exception:
         log.exception("webhook.attempt_failed", delivery_id=str(delivery_id))
-    finally:
-        with _in_hand_lock:
-            _in_hand.pop(delivery_id, None)
-        close_old_connections()
-        if not settings.SQLITE:
-            connection.close()
 
 
-def _next_of(done: UUID, endpoint_id: UUID) -> UUID | None:
-    """Another due delivery of the endpoint that nobody here has in hand, taken in hand instead of the one that is done."""
+def _next_of(endpoint_id: UUID) -> UUID | None:
+    """Another due delivery of the endpoint that nobody here has in hand."""
     waiting = deliveries.due(timezone.now(), endpoint_id=endpoint_id, most=MOST_AT_ONCE + 1)
-    with _in_hand_lock:
-        for delivery_id, _, _ in waiting:
-            if delivery_id not in _in_hand and not _closing.is_set():
-                del _in_hand[done]
-                _in_hand[delivery_id] = endpoint_id
-                return delivery_id
-    return None
+    return pool.go_on_with(key for key, _, _ in waiting)
 
 
 def _forget_if_due(now: datetime) -> None:

@@ -32,11 +32,10 @@ def drive(db: None, settings: Any) -> Iterator[Drive]:
 @pytest.fixture
 def in_thread(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> Drive:
     """Jobs are carried out as the lane's threads do it, errors included, one after the other."""
-    monkeypatch.setattr(run, "close_old_connections", lambda: None)  # the test's transaction lives on this connection
 
     def do_jobs(one: Drive) -> None:
         for job_id in due_jobs(one.now, run.BATCH):
-            run._in_thread(job_id)
+            run.carry_out_or_set_aside(job_id)
 
     monkeypatch.setattr(Drive, "do_jobs", do_jobs)
     return drive

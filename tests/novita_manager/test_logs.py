@@ -41,16 +41,17 @@ def test_no_secret_is_taken_for_a_value_that_cannot_hold_one(told: str) -> None:
 
 
 def test_lines_below_the_level_of_their_logger_are_dropped() -> None:
-    lines = logs._Lines(io.StringIO(), "tests.lines")
+    lines = logs.Lines("tests.lines")
 
     assert logs._if_wanted(lines, "error", {"event": "told"}) == {"event": "told"}
     with pytest.raises(structlog.DropEvent):
         logs._if_wanted(lines, "debug", {"event": "told"})
 
 
-def test_a_stream_that_is_gone_fails_nobody() -> None:
+def test_a_stream_that_is_gone_fails_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
-    lines = logs._Lines(stream, "tests.lines")
+    monkeypatch.setattr(logs.Lines, "stream", stream)
+    lines = logs.Lines("tests.lines")
     lines.info("a line")
     assert stream.getvalue() == "a line\n"
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from instances.events import SYSTEM
 from instances.models import Delivery, Event, WebhookEndpoint
 from instances.webhooks import endpoints
+from novita_manager.logs import Lines
 from tests.factories import make_instance
 from tests.instances.api.calls import Caller
 from tests.instances.webhooks.conftest import Lane, happen, make_endpoint
@@ -22,10 +23,11 @@ ENV, PASSWORD, TOKEN = "planted-env-value", "planted-password", "planted-path-to
 
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """Every line that is logged, at every level, as it is written."""
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """Every line that is logged, at every level, as it is written: by us and by the libraries."""
     root = logging.getLogger()
     kept, level = io.StringIO(), root.level
+    monkeypatch.setattr(Lines, "stream", kept)
     handler = logging.StreamHandler(kept)
     handler.setFormatter(root.handlers[0].formatter if root.handlers else None)
     root.addHandler(handler)
