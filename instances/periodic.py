@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Q
 
 from instances.models import PeriodicWork
 
@@ -25,11 +25,6 @@ class Claim:
     lease: timedelta
     claimed_at: datetime
 
-    @property
-    def due_if_lost(self) -> datetime:
-        """When the work falls due where nobody finishes it: a process that dies must not cost a whole interval."""
-        return self.claimed_at + min(self.every, self.lease)
-
 
 def process_name() -> str:
     """Who holds a lease: host, process and thread."""
@@ -42,26 +37,30 @@ def our_leases() -> str:
 
 
 def claim(name: str, *, every: timedelta, lease: timedelta, now: datetime, forced: bool = False) -> Claim | None:
-    """The right to do this work now, or None: not due yet, or somebody holds it. `forced` ignores the cadence only."""
-    free = Q(lease_until=None) | Q(lease_until__lte=now)
-    due = Q() if forced else Q(next_due_at__lte=now)
+    """The right to do this work now, or None: not due yet, or somebody holds it. `forced` ignores the cadence only.
+
+    A lease that lapsed is due whatever the cadence: whoever had it died at the work, which must not cost a whole interval.
+    """
     if not forced and not is_due(name, now=now):
         return None
     row, _ = PeriodicWork.objects.get_or_create(name=name, defaults={"next_due_at": now})
+    lapsed, free = Q(lease_until__lte=now), Q(lease_until=None)
+    due = Q() if forced else Q(next_due_at__lte=now)
     held = Claim(name=name, owner=process_name(), fence=row.fence + 1, every=every, lease=lease, claimed_at=now)
-    won = PeriodicWork.objects.filter(free, due, name=name, fence=row.fence).update(
+    won = PeriodicWork.objects.filter(lapsed | (free & due), name=name, fence=row.fence).update(
         lease_owner=held.owner,
         lease_until=now + lease,
         fence=held.fence,
         started_at=now,
-        next_due_at=held.due_if_lost,
+        next_due_at=now + every,
     )
     return held if won else None
 
 
 def is_due(name: str, *, now: datetime) -> bool:
     """Whether a claim may succeed. Asked every second by each work, so it costs one narrow read and no lock."""
-    return not PeriodicWork.objects.filter(name=name, next_due_at__gt=now).exists()
+    waits = Q(lease_until__gt=now) | Q(lease_until=None, next_due_at__gt=now)
+    return not PeriodicWork.objects.filter(waits, name=name).exists()
 
 
 def renew(held: Claim, *, now: datetime) -> bool:
@@ -83,17 +82,8 @@ def holds(held: Claim) -> bool:
 
 
 def finish(held: Claim, *, now: datetime, ok: bool, detail: str = "") -> bool:
-    """Give the lease back and note how it went; False when it had been lost.
-
-    It is due again an interval after it began, unless somebody brought it forward meanwhile.
-    """
-    untouched = When(next_due_at=held.due_if_lost, then=Value(held.claimed_at + held.every))
-    changes: dict[str, object] = {
-        "lease_until": None,
-        "finished_at": now,
-        "detail": detail[:500],
-        "next_due_at": Case(untouched, default=F("next_due_at")),
-    }
+    """Give the lease back and note how it went; False when it had been lost."""
+    changes: dict[str, object] = {"lease_until": None, "finished_at": now, "detail": detail[:500]}
     if ok:
         changes["succeeded_at"] = now
     return bool(PeriodicWork.objects.filter(name=held.name, fence=held.fence).update(**changes))

@@ -42,7 +42,7 @@ from sync.reclaim_facts import Scene, facts_of
 
 log = structlog.get_logger("sync")
 
-LEASE = timedelta(seconds=30)  # renewed with each instance
+LEASE = timedelta(minutes=1)  # longer than a list of Novita's jobs takes; renewed after it and with each instance
 ASIDE = "reclaim"
 LEAST_PACE, PACE_SHARE = 5, 0.2
 SWITCHES_A_PASS = 20
@@ -81,12 +81,13 @@ def act_if_due(now: datetime) -> str:
 def _act(held: Claim, now: datetime) -> int:
     _open_missed(now)
     due = list(Reclaim.objects.filter(state__in=OPEN_RECLAIMS, next_at__lte=now).select_related("instance", "machine"))
-    items = _pass([one.instance for one in due], now=now, on_each=lambda: renew(held, now=timezone.now()))
+    items = _pass([one.instance for one in due], now=now, goes_on=lambda: renew(held, now=timezone.now()))
     acted = sum(item.acted for item in items)
-    finish(held, now=timezone.now(), ok=True, detail=f"{len(items)} looked at, {acted} acted on")
-    upcoming = Reclaim.objects.filter(state__in=OPEN_RECLAIMS, next_at__isnull=False).order_by("next_at").first()
-    if upcoming is not None and upcoming.next_at is not None:
-        bring_forward(WORK, to=upcoming.next_at)
+    with transaction.atomic():  # a pass that ended and left no time for what waits would be found by the sweep alone
+        finish(held, now=timezone.now(), ok=True, detail=f"{len(items)} looked at, {acted} acted on")
+        upcoming = Reclaim.objects.filter(state__in=OPEN_RECLAIMS, next_at__isnull=False).order_by("next_at").first()
+        if upcoming is not None and upcoming.next_at is not None:
+            bring_forward(WORK, to=upcoming.next_at)
     return acted
 
 
@@ -141,7 +142,7 @@ def _pass(
     now: datetime,
     actor: Actor = RULE,
     dry_run: bool = False,
-    on_each: Callable[[], object] = lambda: None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> list[Item]:
     instances = list(instances)
     if not instances:
@@ -155,6 +156,8 @@ def _pass(
     left, aside = most_acts(), SetAside(ASIDE, now=now)
     items: list[Item] = []
     for instance in instances:
+        if not goes_on():
+            break  # another worker has the pass by now
         found = len(items)
         with aside.around(instance):
             items.append(_one(instance, scene, actor=actor, dry_run=dry_run, left=left))
@@ -162,7 +165,6 @@ def _pass(
         if len(items) == found:
             later = now + gap(f"{ASIDE}:{instance.pk}", now=now)
             Reclaim.objects.filter(instance=instance, state__in=OPEN_RECLAIMS).update(next_at=later)
-        on_each()
     return items
 
 

@@ -31,7 +31,7 @@ def test_work_that_nobody_ever_did_is_due_at_once() -> None:
 
     row = PeriodicWork.objects.get()
     assert (held.name, held.fence, held.claimed_at) == ("poll", row.fence, NOW)
-    assert (row.started_at, row.lease_until, row.next_due_at) == (NOW, NOW + LEASE, NOW + LEASE)
+    assert (row.started_at, row.lease_until, row.next_due_at) == (NOW, NOW + LEASE, NOW + EVERY)
     assert row.lease_owner == held.owner
 
 
@@ -54,6 +54,16 @@ def test_a_process_that_dies_at_it_costs_a_lease_and_no_interval() -> None:
 
     assert take(LEASE - SECOND) is None
     assert take(LEASE) is not None
+
+
+def test_a_lease_that_is_renewed_is_held_and_what_is_brought_forward_behind_it_waits_for_its_end() -> None:
+    held = taken()
+    assert renew(held, now=NOW + LEASE - SECOND)
+    bring_forward("poll", to=NOW + LEASE + SECOND)
+
+    assert take(LEASE + 2 * SECOND) is None
+    finish(held, now=NOW + LEASE + 3 * SECOND, ok=True)
+    assert take(LEASE + 3 * SECOND) is not None
 
 
 def test_what_was_brought_forward_during_the_work_is_due_right_after_it() -> None:
