@@ -10,7 +10,7 @@ from autostop.decide import decide
 from autostop.decide_facts import Action
 from autostop.decide_outcome import Decision
 from autostop.decide_start import start_reason
-from autostop.facts import Scene, canaries_now, facts_of, samples_from, start_facts_of
+from autostop.facts import Scene, canaries_now, facts_of, samples_from, start_facts_of, verb_in_hand
 from autostop.models import Evaluation, Heartbeat, PassRun, RecordedDecision
 from autostop.policies import read_policies
 from autostop.safety import standing_at
@@ -41,7 +41,7 @@ def stop_if_still_due(instance_id: UUID, *, due: Decision, scene: Scene, now: da
         with transaction.atomic():
             instance = locked(instance_id)
             job = current_job(instance)
-            decision = decide(facts_of(instance, _scene_now(instance, scene, now), open_verb=job.verb if job else ""))
+            decision = decide(facts_of(instance, _scene_now(instance, scene, now), open_verb=verb_in_hand(job)))
             if decision.action is not Action.STOP:
                 return Act(done=False, decision=decision)
             request_stop(instance_id, actor=RULE, reason=f"auto-stop: {decision.reason}", now=now)
@@ -69,7 +69,7 @@ def start_if_still_due(instance_id: UUID, *, scene: Scene, now: datetime) -> boo
             instance = locked(instance_id)
             job = current_job(instance)
             fresh = replace(scene, now=now, standing=standing_at(now), canaries=canaries_now(scene.policies))
-            reason = start_reason(start_facts_of(instance, fresh, open_verb=job.verb if job else ""))
+            reason = start_reason(start_facts_of(instance, fresh, open_verb=verb_in_hand(job)))
             if not reason:
                 return False
             request_start(instance_id, actor=RULE, reason=f"auto-stop: {reason}", now=now)

@@ -79,7 +79,8 @@ class Scene:
 
 def considered() -> QuerySet[Instance]:
     """Every managed instance that lives, or still shows a next action, with all a decision needs, in one query."""
-    open_verb = Job.objects.filter(instance=OuterRef("pk"), state__in=OPEN_STATES).values("verb")[:1]
+    jobs = Job.objects.filter(instance=OuterRef("pk"), state__in=OPEN_STATES)
+    open_verb = jobs.exclude(arguments__has_key="auto_migrate").values("verb")[:1]
     return (
         Instance.objects.managed()
         .filter(Q(ended_at=None) | Q(next_auto_stop_action__isnull=False))
@@ -88,6 +89,11 @@ def considered() -> QuerySet[Instance]:
         .annotate(open_verb=Subquery(open_verb))
         .order_by("created_at", "id")
     )
+
+
+def verb_in_hand(job: Job | None) -> str:
+    """As `considered` tells it: what only switches Novita's own moving off is cut short by nothing, and holds nothing up."""
+    return str(job.verb) if job is not None and "auto_migrate" not in job.arguments else ""
 
 
 def policy_for(instance: Instance, policies: Policies) -> PolicyValue:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Count, Max
 
 from instances.events import Actor, record
 from instances.lifecycle import JobState, Observed, Verb, Wanted
@@ -19,6 +20,7 @@ from instances.reclaims import begin_try, is_taken
 
 CREATE_PATIENCE = timedelta(days=30)  # the owner wants it running: a create refused for capacity is tried again and again
 COMES_UP = timedelta(seconds=30)  # Novita takes no spot instance back in its first hour
+_FIRST_GAP, _FAILURES_COUNT_FOR = timedelta(minutes=15), timedelta(days=1)
 AUTO_MIGRATE_OFF = "Novita does not move it by itself from now on: what becomes of a reclaim is decided here"
 
 
@@ -111,7 +113,16 @@ def auto_migrate_due(limit: int, *, now: datetime) -> list[UUID]:
     busy = Job.objects.filter(state__in=[JobState.QUEUED, JobState.CLAIMED, JobState.SENT, JobState.CONFIRMING])
     reclaims = Reclaim.objects.filter(state__in=OPEN_RECLAIMS)  # nothing stands in the way of bringing it back
     free = machines.exclude(current_of__in=busy.values("instance_id")).exclude(current_of__in=reclaims.values("instance_id"))
-    return list(free.values_list("current_of__pk", flat=True)[:limit])
+    due = free.values_list("current_of__pk", flat=True)
+    return list(due.exclude(current_of__in=_refused_lately(now))[:limit]) if due.exists() else []
+
+
+def _refused_lately(now: datetime) -> list[UUID]:
+    """Those whose switch failed: asked again after a quarter of an hour, and at gaps that double."""
+    failed = Job.objects.filter(verb=Verb.EDIT, arguments__has_key="auto_migrate", state=JobState.FAILED)
+    of_a_day = failed.filter(finished_at__gt=now - _FAILURES_COUNT_FOR).values("instance_id")
+    rows = of_a_day.annotate(times=Count("id"), last=Max("finished_at"))
+    return [row["instance_id"] for row in rows if now - row["last"] < _FIRST_GAP * 2 ** (row["times"] - 1)]
 
 
 def _refuse(instance: Instance, reclaim: Reclaim, verb: Verb) -> None:

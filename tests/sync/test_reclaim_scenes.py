@@ -2,6 +2,7 @@
 
 import pytest
 
+from autostop.facts import considered, verb_in_hand
 from instances import operations
 from instances.lifecycle import Verb
 from instances.models import Job, Machine, Reclaim
@@ -238,6 +239,32 @@ def test_providers_own_migration_is_switched_off_for_those_made_here(drive: Driv
     assert instance.machine is not None
     assert instance.machine.auto_migrate_off_at is not None
     assert [one["body"]["autoMigrateOpen"] for one in drive.calls("auto_migrate")] == [False]
+
+
+def test_a_refused_switch_is_asked_again_at_growing_gaps_and_holds_no_rule_up(drive: Drive) -> None:
+    drive.faults({"call": "auto_migrate", "kind": "no_balance"})
+    instance = settled(drive)
+    drive.let_pass(600, step=15)
+    assert drive.count("auto_migrate") == 1
+
+    drive.let_pass(1500, step=30)
+    assert drive.count("auto_migrate") == 2
+    drive.faults()
+    drive.let_pass(1800, step=30)
+    assert drive.count("auto_migrate") == 3
+    instance.refresh_from_db()
+    assert instance.machine is not None
+    assert instance.machine.auto_migrate_off_at is not None
+
+
+def test_the_switch_in_hand_is_no_errand_that_a_stop_would_cut_short(drive: Drive) -> None:
+    drive.with_reclaims = False
+    instance = settled(drive)
+    job = operations.request_auto_migrate_off(instance.pk, actor=PERSON, now=drive.now)
+
+    assert job is not None
+    assert getattr(considered().get(), "open_verb", "-") is None
+    assert verb_in_hand(job) == ""
 
 
 def test_a_running_migration_of_the_providers_own_is_waited_for(drive: Drive) -> None:
