@@ -14,13 +14,13 @@ from autostop.facts import Scene, canaries_now, facts_of, samples_from, start_fa
 from autostop.models import Evaluation, Heartbeat, PassRun, RecordedDecision
 from autostop.policies import read_policies
 from autostop.safety import standing_at
-from instances.events import Actor
+from instances.events import AUTO_STOP
 from instances.models import Instance, UtilisationWatch
 from instances.operations import OperationRefused, request_start, request_stop
 from instances.phases import current_job
 from instances.utilisation.rows import samples_since
 
-RULE = Actor(kind="rule", name="auto-stop")
+RULE = AUTO_STOP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ class Actor:
 
 
 SYSTEM = Actor(kind="system", name="novita-manager")
+AUTO_STOP = Actor(kind="rule", name="auto-stop")
 OUTSIDE = Actor(kind="outside", name="Novita")
 
 

@@ -1,25 +1,30 @@
 """Commands on a machine that exists: one call, its intent committed first."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from instances.events import SYSTEM, record
+from instances.events import AUTO_STOP, SYSTEM, record
 from instances.executor import outcomes
 from instances.executor.claims import lease, may_call, store
 from instances.executor.steps import HELD_LOOK, Act, Step
 from instances.failpoints import reach
 from instances.lifecycle import JobState, Verb
 from instances.models import Instance, Job
+from instances.models.instance import AutoStopMode
 from instances.novita.client import Novita
 from instances.novita.errors import InvalidState, NovitaError
-from instances.operations.automation import destruction_hold_reason
+from instances.operations.automation import destruction_hold_reason, hold_reason
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
 from instances.reclaims import is_taken
 from instances.stakes import kept_reason
+from instances.words import clock
+
+HELD_UP = timedelta(minutes=1)  # far longer than it takes from asking to sending where nothing stands in the way
 
 
 def call_command(job: Job, instance: Instance, client: Novita) -> bool:
@@ -50,11 +55,11 @@ def _mark_sent(job: Job, instance: Instance) -> bool:
     now = timezone.now()
     with transaction.atomic():
         fresh = locked_instance(instance.pk)
-        kept = _kept_from(job, fresh)
+        kept = _kept_from(job, fresh, now)
         if kept:
             outcomes.cancel_kept(job, fresh, kept, now)
             return False
-        held = destruction_hold_reason(now) if _moves_for_a_rule(job) else ""
+        held = _held(job, now)
         if held:
             outcomes.wait(job, Step(act=Act.WAIT, reason=held, at=now + HELD_LOOK), now=now)
             return False
@@ -78,21 +83,44 @@ def _mark_sent(job: Job, instance: Instance) -> bool:
         return True
 
 
-def _kept_from(job: Job, instance: Instance) -> str:
+def _kept_from(job: Job, instance: Instance, now: datetime) -> str:
     """A rule may start a protected one, which changes nothing of it, and nothing else.
 
-    It moves neither what loses precious data nor what came back meanwhile.
+    It moves neither what loses precious data nor what came back meanwhile, and stops nothing that was kept meanwhile.
     """
     if _moves_for_a_rule(job):
         is_over = "reclaim" in job.arguments and not is_taken(instance)
         return kept_reason(instance) or ("Novita does not show it taken back any more" if is_over else "")
-    harmless = job.verb == Verb.START or "auto_migrate" in job.arguments
-    kept = job.requested_by_kind == "rule" and instance.protected and not job.was_called and not harmless
-    return kept_reason(instance) if kept else ""
+    if job.requested_by_kind != "rule" or job.was_called or job.verb == Verb.START or "auto_migrate" in job.arguments:
+        return ""
+    if instance.protected:
+        return kept_reason(instance)
+    stops_the_idle = job.verb == Verb.STOP and job.requested_by_name == AUTO_STOP.name
+    return _awake_since(job, instance, now) if stops_the_idle else ""
+
+
+def _awake_since(job: Job, instance: Instance, now: datetime) -> str:
+    """What auto-stop would no longer decide, where its job waited: for Novita, its key, or the machine to come up."""
+    if instance.keep_until is not None and instance.keep_until > now:
+        return f"it is kept until {clock(instance.keep_until)}"
+    if instance.auto_stop_mode == AutoStopMode.OFF:
+        return "auto-stop is off for it"
+    # A stop by the clock is asked for again at the next pass, whatever uses it: only one that was held up yields to a use.
+    was_held_up = now - job.created_at > HELD_UP
+    if was_held_up and instance.last_used_at is not None and instance.last_used_at > job.created_at:
+        return f"it was used at {clock(instance.last_used_at)}, after the stop was asked for"
+    return ""
+
+
+def _held(job: Job, now: datetime) -> str:
+    """What held the rule when it asked holds it again before Novita is asked."""
+    if _moves_for_a_rule(job):
+        return destruction_hold_reason(now)
+    return hold_reason(now) if job.requested_by_kind == "rule" and not job.was_called else ""
 
 
 def _moves_for_a_rule(job: Job) -> bool:
-    """A move loses the disks: what held the rule when it asked holds it again before Novita is asked."""
+    """A move loses the disks."""
     return job.verb == Verb.MIGRATE and job.is_by_rule and not job.was_called
 
 
