@@ -41,13 +41,14 @@ class _Report:
 
 _FIRST = "instance.first_used"
 _COLUMN, _KEY = Instance._meta.get_field("last_used_at"), Instance._meta.get_field("id")
-_SQL = (
+_MOVED = (
     f"UPDATE {Instance._meta.db_table} SET last_used_at = %s WHERE id = %s AND managed = %s "  # noqa: S608 - our own names
-    f"AND phase NOT IN ({', '.join(['%s'] * len(ENDED_PHASES))}) AND (last_used_at IS NULL OR last_used_at < %s) "
-    "RETURNING name, ready_at"
+    f"AND phase NOT IN ({', '.join(['%s'] * len(ENDED_PHASES))}) AND (last_used_at IS NULL OR last_used_at < %s)"
 )
+_MOVE = f"{_MOVED} RETURNING name, ready_at"
+_MOVE_IF_TOLD = f"{_MOVED} AND (ready_at IS NULL OR ready_at = %s) RETURNING name, ready_at"
 # Instances whose first use was told, and since which time of becoming ready: asked of the database once.
-_told_since: dict[UUID, datetime] = {}
+_told_since: dict[UUID, Any] = {}
 _MOST_TOLD = 10_000
 _lock = threading.Lock()
 _waiting: list[_Report] = []
@@ -85,8 +86,9 @@ def _told(report: _Report) -> Used:
 def _store_all(batch: Sequence[_Report]) -> None:
     """All in one transaction; when it fails, whoever waits is told so."""
     try:
-        with transaction.atomic():
-            _store(batch)
+        if len(batch) > 1 or not _store_alone(batch[0]):
+            with transaction.atomic():
+                _store(batch)
     except BaseException as error:
         for report in batch:
             report.failed = error
@@ -96,13 +98,21 @@ def _store_all(batch: Sequence[_Report]) -> None:
             report.done = True
 
 
+def _store_alone(report: _Report) -> bool:
+    """By one statement that commits itself, which is cheaper; False where a first use may have to be told with it."""
+    moved = _forward(report, _MOVE_IF_TOLD, _told_since.get(report.instance_id))
+    if moved is not None:
+        report.outcome = Used(moved[0], report.at)
+    return moved is not None
+
+
 def _store(batch: Sequence[_Report]) -> None:
     by_instance: dict[UUID, list[_Report]] = {}
     for report in batch:
         by_instance.setdefault(report.instance_id, []).append(report)
     for _, reports in sorted(by_instance.items()):  # in one order, so that two processes never wait for each other
         newest = max(reports, key=lambda report: report.at)
-        moved = _forward(newest)
+        moved = _forward(newest, _MOVE)
         outcome = Used(moved[0], newest.at) if moved else _as_stored(newest.instance_id)
         for report in reports:
             report.outcome = outcome
@@ -110,11 +120,12 @@ def _store(batch: Sequence[_Report]) -> None:
             _tell_the_first(newest, ready_at=moved[1])
 
 
-def _forward(report: _Report) -> tuple[str, Any] | None:
+def _forward(report: _Report, statement: str, *more: Any) -> tuple[str, Any] | None:
     """Name and raw `ready_at` of the row that was moved; None where none was. Plain SQL: nothing is asked more often."""
     moment = _COLUMN.get_db_prep_value(report.at, connection)
+    key = _KEY.get_db_prep_value(report.instance_id, connection)
     with connection.cursor() as cursor:
-        cursor.execute(_SQL, [moment, _KEY.get_db_prep_value(report.instance_id, connection), True, *ENDED_PHASES, moment])
+        cursor.execute(statement, [moment, key, True, *ENDED_PHASES, moment, *more])
         moved: tuple[str, Any] | None = cursor.fetchone()
     return moved
 

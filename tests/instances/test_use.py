@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -83,6 +83,38 @@ def test_a_use_in_a_transaction_that_is_taken_back_is_taken_back_with_it() -> No
 
     instance.refresh_from_db()
     assert instance.last_used_at is None
+
+
+def test_a_use_that_tells_nothing_and_waits_with_nobody_is_one_statement() -> None:
+    instance = make_instance()
+    for second in (1, 2):  # the first is told, the second finds that it was
+        record_use(instance.pk, at=NOW + timedelta(seconds=second), actor=PERSON, now=NOW)
+
+    with CaptureQueriesContext(connection) as queries:
+        used = record_use(instance.pk, at=NOW + timedelta(seconds=3), actor=PERSON, now=NOW)
+
+    assert [query["sql"].split()[0] for query in queries] == ["UPDATE"]
+    stored: list[datetime | None] = []
+
+    def read_elsewhere() -> None:
+        stored.extend(Instance.objects.values_list("last_used_at", flat=True))
+        connection.close()
+
+    in_threads(read_elsewhere)
+    assert stored == [used.last_used_at] == [NOW + timedelta(seconds=3)]
+
+
+def test_the_first_use_after_it_became_ready_anew_is_told_again() -> None:
+    instance = make_instance()
+    for second in (1, 2, 3):
+        record_use(instance.pk, at=NOW + timedelta(seconds=second), actor=PERSON, now=NOW + timedelta(seconds=second))
+    Instance.objects.update(ready_at=NOW + timedelta(seconds=10))
+
+    for second in (11, 12, 13):
+        record_use(instance.pk, at=NOW + timedelta(seconds=second), actor=PERSON, now=NOW + timedelta(seconds=second))
+
+    told = Event.objects.filter(type="instance.first_used").order_by("at").values_list("at", flat=True)
+    assert list(told) == [NOW + timedelta(seconds=1), NOW + timedelta(seconds=11)]
 
 
 def test_of_what_does_not_exist_no_use_is_taken() -> None:
