@@ -35,8 +35,8 @@ class Replayed(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        key = request.META.get("HTTP_IDEMPOTENCY_KEY")
-        if request.method == "POST" and key is not None:
+        key = request.META.get("HTTP_IDEMPOTENCY_KEY") if request.method == "POST" else None
+        if key is not None:
             handler = self.post  # type: ignore[attr-defined]  # the action that a viewset, or the class, has under the method
             vars(self)["post"] = lambda *given, **named: self._once(request, key, lambda: handler(*given, **named))
 

@@ -24,10 +24,10 @@ class HasScope(BasePermission):
         caller: Any = request.auth
         if caller is None:
             return False
-        if request.method == "OPTIONS" or not hasattr(view, (request.method or "").lower()):
-            raise MethodNotAllowed(request.method or "")  # before a scope that no action names
-        method = "get" if request.method == "HEAD" else (request.method or "").lower()
-        action = getattr(view, "action", None) or method
+        method = (request.method or "").lower()
+        if method == "options" or not hasattr(view, method):
+            raise MethodNotAllowed(method.upper())  # before a scope that no action names
+        action = getattr(view, "action", None) or ("get" if method == "head" else method)
         scope = getattr(view, "scopes", {}).get(action)
         if scope is None or not caller.has_scope(scope):
             who = "API key" if isinstance(caller, ApiKey) else "account"
