@@ -7,7 +7,7 @@ from instances import health_checks
 from instances.alarms import raise_alarm
 from instances.events import SYSTEM, record
 from instances.executor import outcomes
-from instances.executor.claims import lease, store
+from instances.executor.claims import lease, may_call, store
 from instances.executor.replace_facts import still
 from instances.executor.replace_steps import WAIT_EVERY, ReplaceAct, ReplaceStep
 from instances.executor.steps import Act, Step
@@ -16,7 +16,7 @@ from instances.lifecycle import Observed
 from instances.models import Instance, Job, Machine
 from instances.moves import place_of
 from instances.novita.client import Novita
-from instances.novita.errors import NotFound, NovitaError
+from instances.novita.errors import NotFound, NovitaError, Unavailable
 from instances.observation import locked_account, note_surplus
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
@@ -67,8 +67,12 @@ def let_go(job: Job, old: Machine, client: Novita) -> None:
         reason = f"the new machine is ready: the old one, {old}, is deleted"
         record("instance.old_let_go", at=now, actor=SYSTEM, instance=fresh, job=job, reason=reason, before=place_of(old))
     reach("replace.before_delete")
-    detail = _delete(old, client)
+    if not may_call(job):
+        return
+    was_asked, detail = _delete(old, client)
     reach("replace.after_delete")
+    if not was_asked:
+        store(job, arguments={**job.arguments, "lets": lets - 1})  # nothing was asked in vain
     outcomes.wait(job, Step(act=Act.WAIT, reason=f"waits for Novita to show the old one deleted{detail}", at=None), now=now)
 
 
@@ -90,7 +94,9 @@ def undo(job: Job, new: Machine, step: ReplaceStep, client: Novita) -> None:
         new.save(update_fields=["let_go_at", "surplus_since"])
         _tell_undone(fresh, new, step, undos)
     reach("replace.before_delete")
-    detail = _delete(new, client)
+    if not may_call(job):
+        return
+    _, detail = _delete(new, client)
     reach("replace.after_delete")
     reason = f"{step.reason}; waits for Novita to show the new one deleted{detail}"
     outcomes.wait(job, Step(act=Act.WAIT, reason=reason, at=now + WAIT_EVERY), now=now)
@@ -128,12 +134,12 @@ def _tell_undone(instance: Instance, new: Machine, step: ReplaceStep, undos: int
     )
 
 
-def _delete(machine: Machine, client: Novita) -> str:
-    """Ask once; what came of it is read from Novita, whatever it answers. Words for a refusal, or ""."""
+def _delete(machine: Machine, client: Novita) -> tuple[bool, str]:
+    """Ask once; what came of it is read from Novita, whatever it answers. Whether it was asked, and words for a refusal."""
     try:
         client.delete_instance(machine.novita_id or "")
     except NotFound:
-        return ""
+        return True, ""
     except NovitaError as error:
-        return f": {error.message}"
-    return ""
+        return not isinstance(error, Unavailable), f": {error.message}"
+    return True, ""

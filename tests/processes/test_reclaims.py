@@ -140,7 +140,7 @@ def test_a_worker_that_is_killed_again_and_again_brings_each_back_once(
     for name in names:
         fleet.is_back(name)
         assert len(fleet.living(name)) == 1, name
-    assert max(seen.values()) == 1, "no two ran at once"
+    assert max(seen.values()) <= 1, "two ran at once"
     assert fleet.record("unmovable")["novita_id_after"] != fleet.machines["unmovable"]
 
 

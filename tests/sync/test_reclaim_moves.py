@@ -260,6 +260,18 @@ def test_a_new_one_whose_deletion_fails_stays_named_and_is_asked_for_again(drive
     assert drive.alarms("surplus_machine") == []
 
 
+def test_a_deletion_that_never_left_the_house_is_not_counted_as_asked_in_vain(drive: Drive) -> None:
+    instance, old = replacing(drive)
+    drive.faults({"call": "delete", "kind": "429", "count": 7})
+
+    drive.until_idle(seconds=3600, step=15)
+
+    assert [one["id"] for one in drive.living()] == [novita_id(instance)]
+    assert novita_id(instance) != old
+    assert drive.count("delete") == 8
+    assert drive.alarms("surplus_machine") == []
+
+
 def test_another_time_for_the_reclaim_goes_on_with_the_replacement(drive: Drive) -> None:
     instance, _ = replacing(drive)
     machine, first = instance.machine, Reclaim.objects.get()
