@@ -65,11 +65,13 @@ def _stop_overdue(now: datetime) -> None:
         protected=False,
         machine__unverified_since=None,  # what no list vouches for is left alone
     )
-    for pk, text in asked.exclude(overdue="").values_list("pk", "overdue")[:100]:
+    for pk in asked.exclude(overdue="").values_list("pk", flat=True)[:100]:
         if hold_reason(now):
             return
-        with suppress(OperationRefused):  # it changed meanwhile, and the next pass sees how
-            request_stop(pk, actor=RULE, reason=text, now=now)
+        with suppress(OperationRefused), transaction.atomic():
+            instance = locked_instance(pk)
+            if asked.filter(pk=pk).exclude(overdue="").exists():  # it may have come up while its lock was waited for
+                request_stop(pk, actor=RULE, reason=instance.overdue, now=now)
 
 
 def _clear_past(now: datetime) -> None:
