@@ -68,6 +68,8 @@ def _mark_sent(job: Job, instance: Instance) -> bool:
         if job.verb == Verb.EDIT and "expand_rootfs_gb" in arguments and fresh.machine:
             # What the disk must measure once it is done: the call itself only names the growth.
             arguments.setdefault("rootfs_size_gb", fresh.machine.rootfs_size_gb + arguments["expand_rootfs_gb"])
+            if fresh.machine.rootfs_size_gb >= arguments["rootfs_size_gb"]:
+                del arguments["expand_rootfs_gb"]  # an earlier call brought it about: the rest of the edit remains
         if not store(
             job,
             state=JobState.SENT,

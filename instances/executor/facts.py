@@ -29,6 +29,8 @@ def facts_of(job: Job, instance: Instance, *, now: datetime, provider_job: str =
         observed_at=effective_observed_at(machine, account) if machine else None,
         status_error=machine.status_error if machine else "",
         shown=machine is not None and _shown(job, machine, account),
+        repeats="rootfs_size_gb" in job.arguments,
+        created_at=job.created_at,
         ran_anew=machine is not None and _ran_anew(job, machine),
         provider_job=provider_job,
         complete_list_at=account.complete_list_at if account else None,
@@ -37,9 +39,11 @@ def facts_of(job: Job, instance: Instance, *, now: datetime, provider_job: str =
 
 
 def _shown(job: Job, machine: Machine, account: ProviderAccount | None) -> bool:
-    """Whether a read begun after the call shows that an errand was done."""
+    """Whether a read begun after the call shows that an errand was done; before its call, whether it was done already."""
     if "auto_migrate" in job.arguments:
         return job.call_outcome == "accepted"  # no read tells of it, and Novita's word is all there is
+    if job.verb == Verb.EDIT and not job.was_called:
+        return _edited(job.arguments, machine)
     seen_at = effective_observed_at(machine, account)
     if job.call_ended_at is None or seen_at is None or seen_at <= job.call_ended_at:
         return False

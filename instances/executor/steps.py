@@ -32,7 +32,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFacts:
-    """`outcome` is accepted or unclear once called. `shown` tells whether an errand's effect was read after its call."""
+    """`outcome` is accepted or unclear once called. `shown` tells whether an errand's effect was read after its call.
+
+    `repeats` is an edit that asks once more for a growth of the disk which an earlier call may have brought about: `shown`
+    then tells whether what is read by now shows all that it asks for.
+    """
 
     verb: Verb
     now: datetime
@@ -48,6 +52,8 @@ class JobFacts:
     observed_at: datetime | None = None
     status_error: str = ""
     shown: bool = False
+    repeats: bool = False
+    created_at: datetime | None = None
     ran_anew: bool = False  # it began to run after the call, by our reads or by Novita's own time
     provider_job: str = ""  # "", running, success, fail
     complete_list_at: datetime | None = None
@@ -111,6 +117,10 @@ def _before_call(facts: JobFacts) -> Step:
         return Step(act=Act.SUPERSEDE, reason="something else is wanted by now")
     if facts.observed is Observed.NOTHING:
         return Step(act=Act.SUPERSEDE, reason="nothing of it exists at Novita")
+    if facts.repeats and not _read_after(facts, facts.created_at):
+        return Step(act=Act.READ)
+    if facts.repeats and facts.shown:
+        return Step(act=Act.SUCCEED, reason="Novita shows it by now")
     if facts.observed in _CALL_FROM[facts.verb]:
         return Step(act=Act.CALL)
     if facts.verb in _ERRANDS:
