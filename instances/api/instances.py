@@ -135,9 +135,11 @@ class InstanceViewSet(AdoptionMixin, BulkMixin, AccessMixin, ApiViewSet):
         refuse_unfit_ports(instance, body)
         settings, reason = settings_columns(body), body.get("reason", "")
         edits = {name: body[name] for name in ("ports", "expand_rootfs_gb") if name in body}
-        actor = actor_of(request)
+        actor, allowance = actor_of(request), caller_of(request).allowance()
         with transaction.atomic():
-            changed = operations.change_settings(instance.pk, settings, actor=actor, reason=reason, now=self.now)
+            changed = operations.change_settings(
+                instance.pk, settings, actor=actor, reason=reason, now=self.now, allowance=allowance
+            )
             if edits:
                 operations.request_edit(instance.pk, **edits, actor=actor, reason=reason, now=self.now)
             answer = self._shown(instance, status=202 if edits else 200)

@@ -1,4 +1,6 @@
-"""What may run in the name of one key: how many instances, and for how many USD per hour. Asked when one is admitted.
+"""What may run in the name of one key: how many instances, and for how many USD per hour.
+
+Asked when one is admitted, and when its cap is raised.
 
 An instance counts for whoever asked for its creation or for a start of it, by the actor's name, until it has ended. Its
 price counts while it is wanted running or still billed: the price of its machine, or before it has one its own cap.
@@ -67,6 +69,22 @@ def admit_running(allowance: Allowance | None, instance: Instance) -> None:
     price = _price(instance)
     if price > left:
         raise KeyLimit(f"{_text_of(allowance, left)}; this instance costs ${price:f} per hour")
+
+
+def admit_cap(allowance: Allowance | None, instance: Instance, cap: Decimal | None) -> None:
+    """Refuse a higher cap, or none, where what is chosen later could go beyond the bound. Raises KeyLimit."""
+    if allowance is None or allowance.max_usd_per_hour is None:
+        return
+    before = instance.max_price_usd_per_hour
+    lowers = cap is not None and (before is None or cap <= before)
+    others = _counted(allowance).exclude(pk=instance.pk)
+    left = allowance.max_usd_per_hour - sum(map(_usd_per_hour, others), Decimal(0))
+    if lowers or (cap is not None and cap <= left):
+        return
+    highest = max(left, before or Decimal(0))
+    raise KeyLimit(
+        f"{_text_of(allowance, left)}: name a price of at most ${highest:f} per hour", field="max_price_usd_per_hour"
+    )
 
 
 def _counted(allowance: Allowance) -> InstanceQuerySet:

@@ -11,6 +11,7 @@ from instances import health_checks
 from instances.events import Actor, record
 from instances.lifecycle import Observed
 from instances.models import Instance
+from instances.operations.allowance import Allowance, admit_cap
 from instances.operations.refusals import NameTaken
 from instances.operations.wishes import managed_instance
 from instances.phases import refresh_phase
@@ -34,8 +35,16 @@ SETTINGS = (
 )
 
 
-def change_settings(instance_id: UUID, changes: dict[str, Any], *, actor: Actor, reason: str, now: datetime) -> Instance:
-    """Set columns named in SETTINGS; one event tells those that differ. Raises NameTaken."""
+def change_settings(
+    instance_id: UUID,
+    changes: dict[str, Any],
+    *,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+    allowance: Allowance | None = None,
+) -> Instance:
+    """Set columns named in SETTINGS; one event tells those that differ. Raises NameTaken, and KeyLimit for a price cap."""
     with transaction.atomic():
         instance = managed_instance(instance_id)
         if "on_reclaim" in changes:  # what is left out stays as it was
@@ -43,6 +52,8 @@ def change_settings(instance_id: UUID, changes: dict[str, Any], *, actor: Actor,
         differing = {name: value for name, value in changes.items() if getattr(instance, name) != value}
         if not differing:
             return instance
+        if "max_price_usd_per_hour" in differing:
+            admit_cap(allowance, instance, differing["max_price_usd_per_hour"])
         before = {name: getattr(instance, name) for name in differing}
         for name, value in differing.items():
             setattr(instance, name, value)

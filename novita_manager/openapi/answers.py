@@ -6,7 +6,7 @@ _ERRAND = ("job_open", *_WISH)
 # 409, by operation.
 CONFLICTS: dict[str, tuple[str, ...]] = {
     "instances_create": ("name_taken", "no_capacity", "key_limit"),
-    "instances_update": ("name_taken", *_ERRAND),
+    "instances_update": ("name_taken", "key_limit", *_ERRAND),
     "instances_delete": ("protected", *_WISH),
     "instances_start": ("key_limit", *_WISH),
     "instances_stop": _WISH,

@@ -59,7 +59,9 @@ CODES: dict[str, Code] = {
     "ambiguous_ref": Code((409,), "The reference fits several instances; `ids` names them.", "Use an id."),
     "no_capacity": Code((409,), "No GPU is free for it now.", "Try later, or set `wait_for_capacity`.", again=True),
     "key_limit": Code(
-        (409,), "The key has as many instances, or spends as much per hour, as it may.", "Stop or delete one."
+        (409,),
+        "The key has as many instances, or spends as much per hour, as it may.",
+        "Stop or delete one, or name a lower price.",
     ),
     "in_flight": Code((409,), "A request with this Idempotency-Key is being carried out.", "Wait and repeat.", again=True),
     "sync_running": Code((409,), "Another list is being taken over.", "Wait and repeat.", again=True),

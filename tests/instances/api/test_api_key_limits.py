@@ -118,3 +118,40 @@ def test_people_and_other_actors_of_the_same_name_do_not_count() -> None:
     make_job(make_instance(name="hers", status=""), verb="create", requested_by_kind="user", requested_by_name="ci")
 
     assert create(Caller(name="ci", max_instances=1), "one").status_code == 202
+
+
+@pytest.mark.parametrize("cap", ["50", "1.01", None])
+def test_a_key_does_not_lift_its_own_bound_by_a_change_of_the_cap(cap: str | None) -> None:
+    make_offer(spot="0.35", inventory="none")
+    caller = Caller(name="ci", max_usd_per_hour=Decimal("1.00"))
+    assert create(caller, "waits", wait_for_capacity="1h").status_code == 202
+
+    answer = caller.patch("/instances/waits", {"max_price_usd_per_hour": cap, "owner": "maya"})
+
+    body = answer.json()
+    assert (answer.status_code, body["code"]) == (409, "key_limit")
+    assert [(one["field"], one["code"]) for one in body["errors"]] == [("max_price_usd_per_hour", "key_limit")]
+    assert "name a price of at most $1" in body["detail"]
+    instance = Instance.objects.get(name="waits")
+    assert (instance.max_price_usd_per_hour, instance.owner == "maya") == (Decimal("1.00"), False)
+
+
+def test_a_cap_is_raised_as_far_as_what_else_runs_leaves_room() -> None:
+    make_offer(spot="0.35")
+    caller = Caller(name="ci", max_usd_per_hour=Decimal("1.00"))
+    for name in ("one", "two"):
+        create(caller, name, max_price_usd_per_hour="0.40")
+
+    raised = [caller.patch("/instances/one", {"max_price_usd_per_hour": cap}).status_code for cap in ("0.65", "0.66")]
+
+    assert raised == [200, 409]
+    assert Instance.objects.get(name="one").max_price_usd_per_hour == Decimal("0.65")
+
+
+def test_a_cap_is_lowered_whatever_is_left_and_changed_by_whoever_has_no_bound() -> None:
+    make_instance(name="box", max_price_usd_per_hour=Decimal("5"))
+
+    lower = Caller(name="ci", max_usd_per_hour=Decimal("1")).patch("/instances/box", {"max_price_usd_per_hour": "4"})
+    lift = Caller(name="free").patch("/instances/box", {"max_price_usd_per_hour": None})
+
+    assert (lower.status_code, lift.status_code) == (200, 200)
