@@ -29,6 +29,7 @@ _COLUMNS = (
     "wanted_at",
     "wanted_by_kind",
     "wanted_by_name",
+    "failure",
     "labels",
     "auto_stop_mode",
     "auto_stop_threshold",
@@ -246,9 +247,13 @@ def start_facts_of(instance: Instance, scene: Scene, *, open_verb: str) -> Start
     """What decides whether working hours start it. Where no schedule starts anything its time is None."""
     policy = policy_for(instance, scene.policies)
     mode, _ = mode_of(policy, instance.auto_stop_mode, canary=instance.pk in scene.canaries)
+    by_rule = instance.wanted_by_kind == "rule" and instance.wanted_by_name == "auto-stop"
+    # A stop leaves no failure: the wish of this rule that ended with one was a start.
+    failed_at = instance.wanted_at if by_rule and instance.failure else None
     start_at = None
     if policy.schedule is not None and policy.schedule.start is not None and instance.wanted_at is not None:
-        start_at = start_due_at(policy.schedule, stopped_since=instance.wanted_at, now=scene.now)
+        stopped_since = None if failed_at else instance.wanted_at
+        start_at = start_due_at(policy.schedule, stopped_since=stopped_since, now=scene.now)
     return StartFacts(
         now=scene.now,
         managed=instance.managed,
@@ -256,8 +261,9 @@ def start_facts_of(instance: Instance, scene: Scene, *, open_verb: str) -> Start
         protected=instance.protected,
         observed=instance.observed,
         wanted=instance.wanted,
-        stopped_by_rule=instance.wanted_by_kind == "rule" and instance.wanted_by_name == "auto-stop",
+        stopped_by_rule=by_rule,
         open_verb=open_verb,
         start_at=start_at,
+        failed_at=failed_at,
         hold=scene.standing.hold,
     )

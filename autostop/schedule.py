@@ -109,11 +109,14 @@ def stop_times(schedule: Schedule, now: datetime) -> StopTimes:
     return StopTimes(last=_latest(schedule, now, Turn.STOP), next=following, off=is_off(schedule, now))
 
 
-def start_due_at(schedule: Schedule, *, stopped_since: datetime, now: datetime) -> datetime | None:
-    """The start time that has passed since it was stopped and whose hours still last, or None."""
+def start_due_at(schedule: Schedule, *, stopped_since: datetime | None, now: datetime) -> datetime | None:
+    """The start time that has passed since it was stopped and whose hours still last, or None.
+
+    Without `stopped_since`, the newest start time counts as passed since.
+    """
     last = _latest(schedule, now, Turn.START)
     stop = _latest(schedule, now, Turn.STOP)
-    if last is None or last <= stopped_since:
+    if last is None or (stopped_since is not None and last <= stopped_since):
         return None
     return None if _rests(schedule, stop, last) else last
 

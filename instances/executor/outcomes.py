@@ -8,7 +8,7 @@ from django.db import transaction
 
 from instances import set_aside
 from instances.alarms import clear_alarm, raise_alarm
-from instances.events import OUTSIDE, SYSTEM, record
+from instances.events import OUTSIDE, SYSTEM, Actor, record
 from instances.executor.claims import store
 from instances.executor.steps import RECHECK, Act, Step, capacity_gap, outage_gap
 from instances.lifecycle import OPEN_STATES, JobState, Observed, Verb
@@ -125,13 +125,20 @@ def finish(job: Job, step: Step, *, now: datetime) -> None:
             _let_the_reclaim_go_on(instance, now)
         elif pursues_wish(current, instance):
             if state == JobState.FAILED:
-                end_wish(instance, now=now, actor=SYSTEM, reason=f"its {current.verb} failed: {step.reason}")
+                end_wish(instance, now=now, actor=_ender(current), reason=f"its {current.verb} failed: {step.reason}")
             elif state == JobState.SUPERSEDED and instance.observed in (Observed.ABSENT, Observed.NOTHING):
                 end_wish(instance, now=now, actor=OUTSIDE, reason=step.reason)
         if state == JobState.SUCCEEDED:
             _after_success(current, instance, now)
         derive_job(instance, now=now)
         refresh_phase(instance, now=now)
+
+
+def _ender(failed: Job) -> Actor:
+    """In whose name a wish ends with its job: what a rule could not start stays that rule's to start."""
+    if failed.verb == Verb.START and failed.requested_by_kind == "rule":
+        return Actor(kind=failed.requested_by_kind, name=failed.requested_by_name)
+    return SYSTEM
 
 
 def set_job_aside(job_id: UUID, error: Exception, *, now: datetime) -> None:

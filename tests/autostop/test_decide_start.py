@@ -18,6 +18,12 @@ def test_working_hours_start_what_a_rule_had_stopped() -> None:
     assert start_reason(stopped()) == "its working hours began at 2026-01-05 08:00:00 UTC, and a rule had stopped it"
 
 
+def test_a_start_that_failed_is_tried_again_after_a_while() -> None:
+    reason = start_reason(stopped(now=NOW + timedelta(minutes=45), failed_at=NOW + timedelta(minutes=15)))
+
+    assert reason.endswith("and the start that failed at 2026-01-05 08:15:00 UTC is tried again")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -34,6 +40,7 @@ def test_working_hours_start_what_a_rule_had_stopped() -> None:
         {"wanted": "deleted"},
         {"open_verb": "stop"},
         {"stopped_by_rule": False},
+        {"failed_at": NOW - timedelta(minutes=29)},
     ],
     ids=str,
 )

@@ -12,8 +12,10 @@ from autostop.passes import run_pass
 from autostop.policies import read_policies
 from autostop.results import Outcome, PassResult
 from instances.events import SYSTEM, Actor
+from instances.executor.outcomes import finish
+from instances.executor.steps import Act, Step
 from instances.models import Event, Instance, Job
-from instances.operations import change_settings, request_start
+from instances.operations import change_settings, request_start, request_stop
 from tests.autostop.metrics_server import MetricsServer
 from tests.autostop.rows import MINUTE, NOW, running_instance
 from tests.factories import client_of, make_key
@@ -144,6 +146,42 @@ def test_working_hours_stop_what_runs_after_them_and_start_it_again(provider: Me
     start = Job.objects.get(verb="start")
     assert (start.requested_by_kind, start.requested_by_name) == ("rule", "auto-stop")
     assert "its working hours began at 2026-01-06 00:00:00 UTC" in start.reason
+
+
+def test_a_start_that_failed_is_tried_again_while_its_hours_last_and_on_later_days(provider: MetricsServer) -> None:
+    office()
+    box = running_instance("box", auto_stop_policy="office", last_used_at=NOW)
+    a_pass(provider, NOW + 30 * MINUTE)
+    _shown_stopped(box)
+    morning, evening = NOW + 12 * HOUR, NOW + 24 * HOUR
+    assert outcomes(a_pass(provider, morning)) == {"box": Outcome.STARTED}
+    _start_fails(morning + 15 * MINUTE)
+
+    tried = [outcomes(a_pass(provider, morning + minutes * MINUTE))["box"] for minutes in (20, 44, 45)]
+    assert tried == [Outcome.KEPT, Outcome.KEPT, Outcome.STARTED]
+    _start_fails(morning + HOUR)
+
+    tried = [outcomes(a_pass(provider, at))["box"] for at in (evening, morning + 24 * HOUR)]
+    assert tried == [Outcome.KEPT, Outcome.STARTED]
+
+
+def test_who_is_told_to_stay_stopped_after_a_failed_start_does(provider: MetricsServer) -> None:
+    office()
+    box = running_instance("box", auto_stop_policy="office", last_used_at=NOW)
+    a_pass(provider, NOW + 30 * MINUTE)
+    _shown_stopped(box)
+    a_pass(provider, NOW + 12 * HOUR)
+    _start_fails(NOW + 12 * HOUR + 15 * MINUTE)
+
+    request_stop(box.pk, actor=PERSON, reason="not today", now=NOW + 13 * HOUR)
+
+    assert outcomes(a_pass(provider, NOW + 14 * HOUR)) == {"box": Outcome.KEPT}
+
+
+def _start_fails(now: datetime) -> None:
+    """As the executor ends a start that found no GPU for as long as it may wait."""
+    start = Job.objects.get(verb="start", finished_at=None)
+    finish(start, Step(act=Act.FAIL, code="no_capacity", reason="no GPU is free"), now=now)
 
 
 def _shown_stopped(box: Instance) -> None:
