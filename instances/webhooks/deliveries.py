@@ -55,7 +55,8 @@ def claim(delivery_id: UUID, now: datetime) -> Delivery | None:
 def claim_message(delivery_id: UUID, now: datetime) -> tuple[Delivery, list[Delivery]] | None:
     """As `claim`, with all that is to be told together with it: the endpoint's other news that is due about now.
 
-    The endpoint's row is locked meanwhile, so that two processes do not make two messages of what is one.
+    What an earlier claim put into it stays in it until its words are written, however often that breaks off. The endpoint's
+    row is locked meanwhile, so that two processes do not make two messages of what is one.
     """
     with transaction.atomic():
         endpoint_id = Delivery.objects.filter(pk=delivery_id).values_list("endpoint_id", flat=True).first()
@@ -65,20 +66,24 @@ def claim_message(delivery_id: UUID, now: datetime) -> tuple[Delivery, list[Deli
         leader = claim(delivery_id, now)
         if leader is None:
             return None
-        if has_body(leader) or leader.attempts or leader.type in (TEST, DIGEST):
+        if has_body(leader):
             return leader, [leader]
+        members = [leader, *leader.grouped.all()]
+        if leader.attempts or leader.type in (TEST, DIGEST):
+            return leader, members
         others = Delivery.objects.filter(
             endpoint_id=endpoint_id,
             state=DeliveryState.PENDING,
             attempts=0,
             lease_until=None,
             next_attempt_at__lte=now + GROUPING,
+            grouped=None,  # one that others are told in goes by itself, with them
         )
-        members = [one for one in others.exclude(type__in=(TEST, DIGEST)).exclude(pk=leader.pk) if not has_body(one)]
-        Delivery.objects.filter(pk__in=[one.pk for one in members]).update(
+        joining = [one for one in others.exclude(type__in=(TEST, DIGEST)).exclude(pk=leader.pk) if not has_body(one)]
+        Delivery.objects.filter(pk__in=[one.pk for one in joining]).update(
             state=DeliveryState.GROUPED, told_in=leader, finished_at=now
         )
-        return leader, [leader, *members]
+        return leader, [*members, *joining]
 
 
 def has_body(delivery: Delivery) -> bool:

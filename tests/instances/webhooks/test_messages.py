@@ -184,6 +184,68 @@ def test_a_message_that_fails_is_tried_again_with_all_that_it_told(lane: Lane, r
     assert "two" in text_of(receiver)
 
 
+def test_what_was_put_into_a_message_is_told_in_it_though_the_process_died_before_its_words(
+    lane: Lane, receiver: Receiver
+) -> None:
+    make_endpoint(receiver.url, format="slack")
+    for name in ("one", "two"):
+        happen(make_instance(name=name), "instance.unhealthy")
+    lane.run()
+    due = timezone.now() + timedelta(seconds=12)
+    leader = Delivery.objects.order_by("next_attempt_at").first()
+    assert leader is not None
+    assert deliveries.claim_message(leader.pk, due) is not None  # and nothing more: it died here
+    happen(make_instance(name="three"), "instance.unhealthy")
+
+    lane.wait(timedelta(minutes=2))
+
+    told = "".join(text_of(receiver, number) for number in range(len(receiver.got)))
+    assert [told.count(f"{name}: unhealthy") > 0 for name in ("one", "two", "three")] == [True] * 3
+    assert Delivery.objects.get(pk=leader.pk).state == "delivered"
+
+
+def test_what_was_put_into_a_message_is_told_in_it_though_its_words_could_not_be_written_at_first(
+    lane: Lane, receiver: Receiver
+) -> None:
+    make_endpoint(receiver.url, format="slack")
+    for name in ("one", "two"):
+        happen(make_instance(name=name), "instance.unhealthy")
+    lane.run()
+    Delivery.objects.update(severity=99)
+    lane.wait_seconds(12)
+    assert sorted(Delivery.objects.values_list("state", "attempts")) == [("grouped", 0), ("pending", 1)]
+
+    Delivery.objects.update(severity="warning")
+    lane.wait(timedelta(minutes=2))
+
+    [got] = receiver.got
+    assert "one" in str(got.json)
+    assert "two" in str(got.json)
+
+
+def test_a_message_without_words_that_is_sent_again_is_put_into_no_other(lane: Lane, receiver: Receiver) -> None:
+    make_endpoint(receiver.url, format="slack")
+    for name in ("one", "two"):
+        happen(make_instance(name=name), "instance.unhealthy")
+    lane.run()
+    Delivery.objects.update(severity=99)
+    lane.wait(timedelta(days=3, hours=5), every=timedelta(hours=1))
+    given_up = Delivery.objects.get(state="failed")
+    Delivery.objects.update(severity="warning")
+    happen(make_instance(name="three"), "instance.unhealthy")
+    lane.run()
+    newer = Delivery.objects.get(state="pending")
+
+    deliveries.redeliver(given_up, actor=PERSON, now=timezone.now())
+    Delivery.objects.filter(pk=newer.pk).update(next_attempt_at=timezone.now())
+    assert deliveries.claim_message(newer.pk, timezone.now()) is not None
+    lane.wait_seconds(12)
+
+    told = "".join(text_of(receiver, number) for number in range(len(receiver.got)))
+    assert "one" in told
+    assert "two" in told
+
+
 def test_one_that_was_told_in_another_is_told_again_in_it(lane: Lane, receiver: Receiver) -> None:
     make_endpoint(receiver.url, format="slack")
     for name in ("one", "two"):
