@@ -5,6 +5,7 @@ its lease can tell.
 """
 
 import os
+import secrets
 import socket
 import threading
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from instances.models import PeriodicWork
+
+_tokens: dict[int, str] = {}  # by process id, so that a fork has its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +30,17 @@ class Claim:
 
 
 def process_name() -> str:
-    """Who holds a lease: host, process and thread."""
+    """Who holds a lease: host, process and thread, in 64 characters."""
     return f"{our_leases()}{threading.get_ident() % 100_000}"
 
 
 def our_leases() -> str:
-    """How the owner of every lease of this process begins."""
-    return f"{socket.gethostname()[:30]}:{os.getpid()}:"
+    """How the owner of every lease of this process begins, and of no other process's.
+
+    The token tells apart what host and process id do not: pods whose names differ at their ends alone run as process 1.
+    """
+    pid = os.getpid()
+    return f"{socket.gethostname()[:30]}:{pid}:{_tokens.setdefault(pid, secrets.token_hex(4))}:"
 
 
 def claim(name: str, *, every: timedelta, lease: timedelta, now: datetime, forced: bool = False) -> Claim | None:

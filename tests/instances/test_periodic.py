@@ -1,5 +1,7 @@
 """Cadence and leases: one claim wins whatever pokes, and whoever lost its lease can tell."""
 
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -178,3 +180,28 @@ def test_a_process_that_ends_gives_back_what_it_holds_and_nothing_of_others() ->
     assert take(SECOND) is not None
     assert not holds(held)
     assert holds(elsewhere)
+
+
+_POD = """
+import os, socket
+os.getpid, socket.gethostname = lambda: 1, lambda: "novita-manager-worker-7d9c5b6f8d-" + {suffix!r}
+import django
+django.setup()
+from instances.periodic import our_leases, process_name
+assert our_leases() == our_leases()
+print(our_leases(), process_name())
+"""
+
+
+def test_pods_whose_names_differ_at_the_end_alone_take_no_lease_for_their_own_but_their_own() -> None:
+    pods = []
+    for suffix in ("x2x4z", "k8s9q"):
+        command = [sys.executable, "-c", _POD.format(suffix=suffix)]
+        pods.append(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+
+    (first, its_name), (second, other_name) = pods
+
+    assert its_name.startswith(first)
+    assert not other_name.startswith(first)
+    assert not its_name.startswith(second)
+    assert max(len(its_name), len(other_name)) <= PeriodicWork._meta.get_field("lease_owner").max_length  # type: ignore[operator]
