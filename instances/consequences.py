@@ -30,7 +30,8 @@ class Seen:
     `contradicted`: a call for something else was made last and never settled. `started_at` is Novita's own time of the
     last start. `shown_at` is when the first read began that shows the wish; `proven`: a list and a read by id, both begun
     after the call, show it absent. `spot_reclaim`: a reclaim of it is open; `spot_doubt`: the spot fields leave open whether
-    Novita took it; `moved`: a move of ours was to bring it back.
+    Novita took it; `moved`: a move of ours was to bring it back. `is_spot`: Novita may take it; `tells_spot`: this read told
+    its spot fields, which are promised by lists alone; `listed_at` is when the last complete list before it began.
     """
 
     wanted: str
@@ -52,6 +53,9 @@ class Seen:
     spot_reclaim: bool = False
     spot_doubt: bool = False
     moved: bool = False
+    is_spot: bool = False
+    tells_spot: bool = False
+    listed_at: datetime | None = None
     settle: timedelta = timedelta(seconds=60)
 
 
@@ -133,6 +137,8 @@ def _exited(seen: Seen) -> Consequence:
         )
     if seen.read_began_at <= seen.first_seen_at:
         return Consequence(meaning=Meaning.WAIT, reason="a second read must show that it exited and was not reclaimed")
+    if seen.is_spot and not _spot_told_twice(seen):
+        return Consequence(meaning=Meaning.WAIT, reason="a list, and a read after it, must tell that it was not reclaimed")
     if _within_settle(seen):
         return Consequence(meaning=Meaning.WAIT, reason="a call of ours may be the cause")
     return Consequence(
@@ -152,6 +158,11 @@ def _started(seen: Seen) -> Consequence:
     if seen.read_began_at <= seen.first_seen_at:
         return Consequence(meaning=Meaning.WAIT, reason="a second read must show that it runs")
     return _started_by_somebody()
+
+
+def _spot_told_twice(seen: Seen) -> bool:
+    """Whether a list that showed this status told its spot fields, and this read, which is a later one, tells them too."""
+    return seen.tells_spot and seen.listed_at is not None and seen.first_seen_at <= seen.listed_at < seen.read_began_at
 
 
 def _shown_twice(seen: Seen) -> bool:

@@ -6,6 +6,7 @@ a complete list can vouch for every row it left unchanged.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -34,9 +35,7 @@ _DETAIL_COLUMNS = (
     *("endpoints", "connection", "details_due", "details_read_at", "data_purged_at"),
     *("disk_usd_per_gb_day", "stopped_disk_usd_per_gb_day", "free_disk_gb"),
 )
-
 _QUIET_COLUMNS = (*COMPARED, "observed_at", "missing_since", "unverified_since", "not_found_at")
-
 KEPT_DATA = timedelta(days=7)  # Novita keeps the disks of a stopped instance so long where it names no date
 
 
@@ -54,8 +53,12 @@ def vouched_at(
     observed_at: datetime | None, missing_since: datetime | None, account: ProviderAccount | None
 ) -> datetime | None:
     """The same from the columns alone."""
-    listed_at = account.complete_list_at if account and missing_since is None and observed_at else None
+    listed_at = _listed_at(missing_since, account) if observed_at else None
     return max((at for at in (observed_at, listed_at) if at), default=None)
+
+
+def _listed_at(missing_since: datetime | None, account: ProviderAccount | None) -> datetime | None:
+    return account.complete_list_at if account and missing_since is None else None
 
 
 def observe(
@@ -71,7 +74,7 @@ def observe(
     known_at = effective_observed_at(machine, account)
     if known_at is not None and began_at < known_at:
         return False
-    before = machine.observed
+    before, listed_at = machine.observed, _listed_at(machine.missing_since, account)
     differing = changes(machine, reading)
     outside = outside_changes(machine, differing)
     take_columns(machine, differing, before, began_at=began_at, listed=listed)
@@ -79,7 +82,7 @@ def observe(
         clear_alarm("surplus_machine", machine.novita_id or "", now=now)
     meter.follow(machine, machine.observed, read_began_at=began_at, read_ended_at=now, known_at=known_at)
     machine.save(update_fields=OBSERVED_COLUMNS)
-    _after(machine, before, began_at=began_at, now=now, outside=outside)
+    _after(machine, before, began_at=began_at, now=now, outside=outside, reading=reading, listed_at=listed_at)
     return True
 
 
@@ -252,6 +255,8 @@ def _after(
     began_at: datetime,
     now: datetime,
     outside: dict[str, tuple[Any, Any]] | None = None,
+    reading: Reading | None = None,
+    listed_at: datetime | None = None,
 ) -> None:
     """What follows for the instance: its wish, its health, its phase, its open job."""
     instance = _locked_instance(machine)
@@ -263,6 +268,7 @@ def _after(
     reclaim = note_sign(instance, machine, began_at=began_at, now=now)
     job = current_job(instance)
     seen = _seen(instance, machine, job, began_at, reclaim)
+    seen = replace(seen, tells_spot=reading is not None and reading.tells_spot, listed_at=listed_at)
     if outside:
         take_over_settings(instance, outside, began_at=began_at, now=now)
     consequence = consequence_of(seen)
@@ -338,6 +344,7 @@ def _seen(instance: Instance, machine: Machine, job: Job | None, began_at: datet
         spot_reclaim=reclaim is not None and still_taken(reclaim),
         moved=reclaim is not None and any(one["verb"] == Verb.MIGRATE for one in reclaim.tries),
         spot_doubt=is_in_doubt(reclaim, machine),
+        is_spot=machine.billing_mode == "spot",
         settle=settings.SETTLE_PERIOD,
     )
 

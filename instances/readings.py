@@ -52,6 +52,10 @@ class Reading:
     def observed(self) -> Observed:
         return observed_of(str(self.columns["status"]))
 
+    @property
+    def tells_spot(self) -> bool:
+        return "spot_status" in self.columns
+
 
 def reading_of(remote: RemoteInstance) -> Reading:
     """A remote instance as columns; unknown words are kept raw, values too long for a column are cut."""

@@ -45,6 +45,10 @@ def further(row: dict[str, Any]) -> list[dict[str, Any]]:
     """What only some rows can have: a stop is open for a wish to stop, no call of ours is later than the last one."""
     if not row["wanted"]:
         return [{"managed": managed} for managed in (True, False)]
+    if row["wanted"] == "running" and row["observed"] is Observed.EXITED:
+        lists = (None, LONG_AGO - timedelta(minutes=1), LONG_AGO, JUST_NOW, READ)
+        told = itertools.product((True, False), lists)
+        return [{}, *({"is_spot": True, "tells_spot": tells, "listed_at": listed} for tells, listed in told)]
     if row["wanted"] == "deleted" and row["observed"] is Observed.ABSENT:
         return [{"proven": proven, "shown_at": shown} for proven in (True, False) for shown in (None, READ, LONG_AGO)]
     if row["wanted"] != "stopped":
@@ -109,7 +113,8 @@ def expected_once_met(seen: Seen, *, recent: bool) -> set[Meaning]:
             return {Meaning.RECLAIMED}
         if seen.spot_doubt:
             return {Meaning.WAIT}
-        return {Meaning.WAIT} if recent or seen.first_seen_at == READ else {Meaning.OUTSIDE}
+        told = not seen.is_spot or (seen.tells_spot and seen.listed_at in (LONG_AGO, JUST_NOW))
+        return {Meaning.WAIT} if recent or seen.first_seen_at == READ or not told else {Meaning.OUTSIDE}
     if (seen.wanted, seen.observed) == ("stopped", Observed.RUNNING):
         if started_later(seen):
             return {Meaning.UNMET} if started_by_us(seen) else {Meaning.OUTSIDE}

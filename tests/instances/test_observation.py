@@ -143,10 +143,32 @@ def test_an_exit_is_a_stop_outside_only_on_the_second_read() -> None:
 
     show(instance, "exited", NOW + SECOND)
     assert instance.wanted == "running"
+    make_account(complete_list_at=NOW + SECOND)
 
     show(instance, "exited", NOW + 30 * SECOND)
     assert (instance.wanted, instance.met) == ("stopped", True)
     assert not instance.jobs.exists()
+
+
+@pytest.mark.parametrize(
+    ("listed_after", "tells_spot", "wanted"),
+    [
+        (timedelta(0), True, "running"),  # the last list was begun before the read that showed the exit
+        (SECOND, False, "running"),
+        (SECOND, True, "stopped"),
+    ],
+)
+def test_an_exit_of_a_spot_machine_counts_by_a_list_and_a_later_read_that_tell_its_spot_fields(
+    listed_after: timedelta, tells_spot: bool, wanted: str
+) -> None:
+    instance = make_instance()
+    show(instance, "exited", NOW + SECOND)
+    make_account(complete_list_at=NOW + listed_after)
+
+    for seconds in (2, 30, 60):
+        show(instance, "exited", NOW + seconds * SECOND, tells_spot=tells_spot)
+
+    assert instance.wanted == wanted
 
 
 def test_a_reclaimed_machine_stays_wanted_running_and_gets_no_job_here() -> None:

@@ -211,6 +211,38 @@ def test_one_whose_own_program_ended_stays_stopped(drive: Drive) -> None:
     assert (instance.wanted, drive.count("start")) == ("stopped", 0)
 
 
+def test_a_read_by_id_without_spot_fields_does_not_say_that_somebody_stopped_it(drive: Drive) -> None:
+    """A list shows the exit one read before the spot fields, and in between it is read by id."""
+    instance = settled(drive)
+    drive.faults({"call": "get", "kind": "no_spot_fields"})
+    drive.forget_calls()
+    world = drive.novita.server.world if drive.novita.server else None
+    assert world is not None
+    drive.novita.turn("load", instance=novita_id(instance), crash="done")
+    drive.until(lambda: drive.count("get") > 0, seconds=45, step=1)
+    instance.refresh_from_db()
+    assert (instance.observed, instance.wanted) == ("exited", "running")
+
+    with world.lock:
+        mine = world.instances[novita_id(instance)]
+        mine.history[-1] = mine.now._replace(spot_status="terminated", reclaim_at=drive.now.timestamp())
+    record = ended(drive)
+
+    instance.refresh_from_db()
+    assert (record.outcome, instance.phase, instance.wanted) == ("back", "ready", "running")
+
+
+def test_what_exits_by_itself_is_wanted_stopped_once_two_lists_tell_its_spot_fields(drive: Drive) -> None:
+    instance = settled(drive)
+    drive.faults({"call": "get", "kind": "no_spot_fields"})
+
+    drive.novita.turn("load", instance=novita_id(instance), crash="done")
+    drive.let_pass(120, step=5)
+
+    instance.refresh_from_db()
+    assert (instance.wanted, drive.count("start")) == ("stopped", 0)
+
+
 def test_a_handled_sign_starts_nothing_again(drive: Drive) -> None:
     """Novita may leave the spot fields as they were; what exits afterwards did so by itself."""
     instance = settled(drive)
