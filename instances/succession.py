@@ -20,7 +20,8 @@ _LEFT = (Observed.EXITED, Observed.MIGRATING, Observed.ABSENT, Observed.REMOVING
 def take_over_if_moved(instance: Instance, machine: Machine, *, now: datetime) -> Machine | None:
     """The second machine runs, the first does not, and a move of ours went before: the instance goes on with the second.
 
-    Answers the machine it had, which is surplus unless it is gone; None where nothing is taken over.
+    One that was surplus before the move was sent is none of its making, and stays so. Answers the machine it had, which is
+    surplus unless it is gone; None where nothing is taken over.
     """
     old = instance.machine
     if old is None or machine.surplus_since is None or machine.let_go_at is not None:
@@ -29,6 +30,8 @@ def take_over_if_moved(instance: Instance, machine: Machine, *, now: datetime) -
         return None
     last = Job.objects.filter(instance=instance).exclude(called_at=None).order_by("-called_at").first()
     if last is None or last.verb != Verb.MIGRATE or last.called_at is None or now - last.called_at > _RECENT:
+        return None
+    if machine.surplus_since < last.called_at:
         return None
     machine.surplus_since = None
     machine.auto_migrate_off_at = old.auto_migrate_off_at

@@ -1,6 +1,6 @@
 """What reads do to rows: the wish, the end, the meter and the alarms that follow, each judged by when its read began."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -305,6 +305,22 @@ def test_the_alarm_of_a_surplus_machine_ends_once_it_is_proven_gone() -> None:
     observe_not_found(attempt, began_at=NOW + 2 * SECOND, now=NOW + 2 * SECOND, account=None)
 
     assert alarms("surplus_machine") == []
+
+
+@pytest.mark.parametrize(("found_at", "taken_over"), [(NOW - SECOND, False), (NOW + SECOND, True)])
+def test_only_a_machine_found_after_a_move_was_sent_is_what_it_ended_as(found_at: datetime, taken_over: bool) -> None:
+    instance = make_instance(status="migrating")
+    first = machine_of(instance)
+    make_job(instance, verb="migrate", state="confirming", called_at=NOW, call_ended_at=NOW)
+    second = Machine.objects.create(instance=instance, novita_id="second", created_at=found_at, surplus_since=found_at)
+
+    reading = reading_of(RemoteInstance(id="second", status="running", billing_mode="spot"))
+    observe(second, reading, began_at=NOW + 2 * SECOND, now=NOW + 2 * SECOND, account=None)
+
+    assert machine_of(instance) == (second if taken_over else first)
+    assert alarms("surplus_machine") == ([first.novita_id] if taken_over else [])
+    second.refresh_from_db()
+    assert (second.surplus_since is None) == taken_over
 
 
 def test_an_unfamiliar_word_ends_no_run() -> None:
