@@ -61,6 +61,8 @@ def send(delivery_id: UUID, *, is_message: bool) -> Answer | None:
             return None
         delivery, members = claimed
         unwritten = _compose(delivery, members, now)
+        if unwritten is None and not deliveries.has_body(delivery):
+            return None  # its lease lapsed over the words, and somebody else has it
     else:
         alone = deliveries.claim(delivery_id, now)
         if alone is None:

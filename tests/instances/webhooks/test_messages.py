@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import time_machine
 from django.core import mail
+from django.db.models import F
 from django.utils import timezone
 
 from instances.alarms import clear_alarm, raise_alarm
-from instances.messages import news
+from instances.messages import news, rendering
 from instances.models import Delivery, Event, RunningInterval
 from instances.webhooks import deliveries, endpoints
 from instances.webhooks.kinds import TELLINGS
@@ -221,6 +222,25 @@ def test_what_was_put_into_a_message_is_told_in_it_though_its_words_could_not_be
     [got] = receiver.got
     assert "one" in str(got.json)
     assert "two" in str(got.json)
+
+
+def test_a_message_that_another_worker_took_over_while_its_words_were_written_is_not_sent_empty(
+    lane: Lane, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_endpoint(receiver.url, format="slack")
+    happen(make_instance(name="one"), "instance.unhealthy")
+    lane.run()
+    written = rendering.body_of
+
+    def taken_over(delivery: Delivery, *rest: Any, **more: Any) -> str:
+        Delivery.objects.filter(pk=delivery.pk).update(fence=F("fence") + 1)
+        return written(delivery, *rest, **more)
+
+    monkeypatch.setattr(rendering, "body_of", taken_over)
+    lane.wait_seconds(12)
+
+    assert receiver.got == []
+    assert Delivery.objects.get().state == "pending"
 
 
 def test_a_message_without_words_that_is_sent_again_is_put_into_no_other(lane: Lane, receiver: Receiver) -> None:
