@@ -28,7 +28,7 @@ test: $(DEVELOPMENT)
 	@mkdir -p var && rm -f var/tests-left-out.txt
 	@status=0; \
 	$(BIN)/python -m pytest -p tests.environment -n 3 -m "not process" $(TEST_FLAGS) || status=1; \
-	$(BIN)/python -m pytest -p tests.environment -n 3 --dist loadfile -m "process and not alone" $(PROCESS_TESTS) $(TEST_FLAGS) || status=1; \
+	$(BIN)/python -m pytest -p tests.environment -n 3 --dist loadgroup -m "process and not alone" $(PROCESS_TESTS) $(TEST_FLAGS) || status=1; \
 	$(BIN)/python -m pytest -p tests.environment -m alone $(PROCESS_TESTS) $(TEST_FLAGS) || status=1; \
 	$(BIN)/python -m tests.left_out; \
 	exit $$status

@@ -29,7 +29,7 @@ from scripts.openapi import PATH
 from tests.processes.fleet import BODY, QUICK, ask_for, wait_for_phase
 from tests.processes.product import Api, Product, new_product
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("contract")]  # they share a product
 
 CHECKS = (
     schemathesis.checks.not_a_server_error,

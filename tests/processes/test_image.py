@@ -13,7 +13,7 @@ from tests.conftest import StartSimulator
 from tests.processes.conftest import Deploy
 from tests.processes.image import SERVICES, Containers, compose
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("image")]  # they share what stands for containers
 BEHIND_PROXY = {"Host": "manager.example", "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
 
 

@@ -21,7 +21,7 @@ from tests.processes.product import Api, Product
 from tests.processes.simulator import Simulator
 from tests.processes.waiting import wait_for
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.long]
 
 THRESHOLD = 5.0
 NAME = "traveller"

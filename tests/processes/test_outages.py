@@ -19,7 +19,7 @@ from tests.processes.simulator import Simulator
 from tests.processes.valkey import Valkey
 from tests.processes.waiting import wait_for
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.long]
 
 INTERVAL = 5.0  # seconds between auto-stop passes
 AWAY = 20.0  # seconds: twenty polls, four passes

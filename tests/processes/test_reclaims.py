@@ -15,7 +15,7 @@ from tests.processes.product import Product
 from tests.processes.simulator import Simulator
 from tests.processes.waiting import wait_for
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.process, pytest.mark.long, pytest.mark.timeout(420)]
 
 SPEED = 90.0  # an hour of Novita's is forty seconds here
 HOUR = 3600
