@@ -187,6 +187,7 @@ def test_automation_is_paused_and_resumed_from_any_page(admin: User, live_server
     expect(page.locator(".paused")).to_contain_text("demo day")
     page.goto(f"{live_server.url}/fleet/{instance.pk}")
     page.click("text=Resume now")
+    expect(page.locator(".messages")).to_contain_text("Automation goes on")  # a page that is still being left has no banner
     expect(page.locator(".paused")).to_have_count(0)
     assert AutomationPause.objects.get().paused_until is None
     assert complaints == []
