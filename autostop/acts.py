@@ -20,8 +20,6 @@ from instances.operations import OperationRefused, request_start, request_stop
 from instances.phases import current_job
 from instances.utilisation.rows import samples_since
 
-RULE = AUTO_STOP
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
@@ -44,7 +42,7 @@ def stop_if_still_due(instance_id: UUID, *, due: Decision, scene: Scene, now: da
             decision = decide(facts_of(instance, _scene_now(instance, scene, now), open_verb=verb_in_hand(job)))
             if decision.action is not Action.STOP:
                 return Act(done=False, decision=decision)
-            request_stop(instance_id, actor=RULE, reason=f"auto-stop: {decision.reason}", now=now)
+            request_stop(instance_id, actor=AUTO_STOP, reason=f"auto-stop: {decision.reason}", now=now)
             job = current_job(instance)
             machine = instance.machine
             RecordedDecision.objects.create(
@@ -72,7 +70,7 @@ def start_if_still_due(instance_id: UUID, *, scene: Scene, now: datetime) -> boo
             reason = start_reason(start_facts_of(instance, fresh, open_verb=verb_in_hand(job)))
             if not reason:
                 return False
-            request_start(instance_id, actor=RULE, reason=f"auto-stop: {reason}", now=now)
+            request_start(instance_id, actor=AUTO_STOP, reason=f"auto-stop: {reason}", now=now)
             return True
     except OperationRefused:
         return False

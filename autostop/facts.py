@@ -15,6 +15,7 @@ from autostop.models import Evaluation, Heartbeat, PolicyMode
 from autostop.policies import Policies, PolicyValue, chosen_canaries, mode_of
 from autostop.schedule import start_due_at
 from autostop.usage import usage_of
+from instances.events import AUTO_STOP
 from instances.lifecycle import OPEN_STATES, Observed
 from instances.models import Instance, Job, UtilisationWatch
 from instances.utilisation.rows import Sample
@@ -94,7 +95,7 @@ def considered() -> QuerySet[Instance]:
 
 def verb_in_hand(job: Job | None) -> str:
     """As `considered` tells it: what only switches Novita's own moving off is cut short by nothing, and holds nothing up."""
-    return str(job.verb) if job is not None and "auto_migrate" not in job.arguments else ""
+    return str(job.verb) if job is not None and not job.is_about_own_moves else ""
 
 
 def policy_for(instance: Instance, policies: Policies) -> PolicyValue:
@@ -247,7 +248,7 @@ def start_facts_of(instance: Instance, scene: Scene, *, open_verb: str) -> Start
     """What decides whether working hours start it. Where no schedule starts anything its time is None."""
     policy = policy_for(instance, scene.policies)
     mode, _ = mode_of(policy, instance.auto_stop_mode, canary=instance.pk in scene.canaries)
-    by_rule = instance.wanted_by_kind == "rule" and instance.wanted_by_name == "auto-stop"
+    by_rule = (instance.wanted_by_kind, instance.wanted_by_name) == (AUTO_STOP.kind, AUTO_STOP.name)
     # A stop leaves no failure: the wish of this rule that ended with one was a start.
     failed_at = instance.wanted_at if by_rule and instance.failure else None
     start_at = None

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from autostop.acts import RULE, start_if_still_due, stop_if_still_due
+from autostop.acts import start_if_still_due, stop_if_still_due
 from autostop.decide import decide, paced, stale, unjudged
 from autostop.decide_facts import Action, Code, Hold
 from autostop.decide_outcome import Decision
@@ -36,7 +36,7 @@ from autostop.policies import read_policies
 from autostop.records import store
 from autostop.results import Item, Outcome, PassResult
 from autostop.safety import stale_after, standing_at, tell_set_aside, tell_standing, with_metrics_seen
-from instances.events import SYSTEM, Actor
+from instances.events import AUTO_STOP, SYSTEM, Actor
 from instances.models import Instance
 from instances.periodic import claim, finish
 from instances.provider import novita
@@ -299,7 +299,7 @@ def _warned(this: _Pass, items: Sequence[Item]) -> tuple[Item, ...]:
     for item in items:
         if item.outcome is Outcome.WARNED:
             with this.around(of[item.instance_id]):
-                warn(item.instance_id, item.decision, actor=RULE, now=this.scene.now)
+                warn(item.instance_id, item.decision, actor=AUTO_STOP, now=this.scene.now)
             if item.instance_id in this.failed:
                 item = replace(item, decision=this.decisions[item.instance_id], outcome=Outcome.NOT_JUDGED)
         told.append(item)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from autostop.acts import RULE, decision_columns
+from autostop.acts import decision_columns
 from autostop.decide_facts import ACTIVE, Action, Code, Hold
 from autostop.decide_outcome import Decision
 from autostop.facts import evaluation_of
@@ -17,7 +17,7 @@ from autostop.models import Evaluation, PassRun, RecordedDecision
 from autostop.results import Item, Outcome
 from instances.alarms import clear_alarm, raise_alarm
 from instances.api.times import rfc3339
-from instances.events import record
+from instances.events import AUTO_STOP, record
 from instances.models import Alarm, Instance
 
 NO_METRICS = "no_metrics"
@@ -168,7 +168,7 @@ def _tell_averted(instance: Instance, decision: Decision, known: Evaluation | No
     record(
         AVERTED,
         at=now,
-        actor=RULE,
+        actor=AUTO_STOP,
         instance=instance,
         reason=decision.reason,
         before={"stop_at": rfc3339(known.promised_at)},
@@ -185,7 +185,7 @@ def _tell_observed(instance: Instance, decision: Decision, now: datetime) -> Non
         record(
             "instance.auto_stop_observed",
             at=now,
-            actor=RULE,
+            actor=AUTO_STOP,
             instance=instance,
             reason=decision.reason,
             after={"action": str(decision.action), "code": str(decision.code)},

@@ -10,12 +10,12 @@ from django.db import connection, reset_queries
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from autostop.acts import RULE
 from autostop.decide import decide
 from autostop.facts import Scene, considered, facts_of, samples_from
 from autostop.passes import run_pass
 from autostop.policies import read_policies
 from benchmarks.table import Row
+from instances.events import AUTO_STOP
 from instances.models import Instance, Machine, UtilisationMinute, UtilisationWatch
 from instances.utilisation.rollup import minute_of
 from instances.utilisation.rows import samples_since
@@ -54,11 +54,11 @@ def auto_stop() -> list[Row]:
 
 def _pass(now: datetime) -> tuple[int, float]:
     """The statements and the seconds of a pass that finds nothing new."""
-    run_pass(now=now, dry_run=False, actor=RULE, trigger="schedule")
+    run_pass(now=now, dry_run=False, actor=AUTO_STOP, trigger="schedule")
     reset_queries()
     began = time.perf_counter()
     with CaptureQueriesContext(connection) as queries:
-        run_pass(now=now, dry_run=False, actor=RULE, trigger="schedule")
+        run_pass(now=now, dry_run=False, actor=AUTO_STOP, trigger="schedule")
     return len(queries), time.perf_counter() - began
 
 

@@ -60,7 +60,6 @@ class WorkPool(Generic[Key]):
             close_old_connections()
             work()
         finally:
-            close_old_connections()
             if not settings.SQLITE:  # each thread would keep one of the server's few connections
                 connection.close()
             self._let_go(self._thread.key)

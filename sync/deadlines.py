@@ -59,18 +59,22 @@ def _mark(pk: UUID, now: datetime) -> bool:
 
 def _stop_overdue(now: datetime) -> None:
     """Stop those that asked for it, unless automation is held; a hold that ends lets the next pass do it."""
-    asked = Instance.objects.managed().filter(
-        on_startup_timeout=OnStartupTimeout.STOP,
-        wanted=Wanted.RUNNING,
-        protected=False,
-        machine__unverified_since=None,  # what no list vouches for is left alone
+    late = (
+        Instance.objects.managed()
+        .exclude(overdue="")
+        .filter(
+            on_startup_timeout=OnStartupTimeout.STOP,
+            wanted=Wanted.RUNNING,
+            protected=False,
+            machine__unverified_since=None,  # what no list vouches for is left alone
+        )
     )
-    for pk in asked.exclude(overdue="").values_list("pk", flat=True)[:100]:
+    for pk in late.values_list("pk", flat=True)[:100]:
         if hold_reason(now):
             return
         with suppress(OperationRefused), transaction.atomic():
             instance = locked_instance(pk)
-            if asked.filter(pk=pk).exclude(overdue="").exists():  # it may have come up while its lock was waited for
+            if late.filter(pk=pk).exists():  # it may have come up while its lock was waited for
                 request_stop(pk, actor=RULE, reason=instance.overdue, now=now)
 
 

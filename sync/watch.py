@@ -66,7 +66,7 @@ def read_details_if_due(now: datetime) -> bool:
     held = claim("details", every=timedelta(seconds=1), lease=settings.JOB_LEASE, now=now)
     if held is None:
         return False
-    for machine in _with_details_due(now):
+    for machine in _with_details_due(now):  # anew, now that the work is ours: another worker may have read them
         renew(held, now=timezone.now())
         read_by_id(machine, novita())
     finish(held, now=timezone.now(), ok=True)

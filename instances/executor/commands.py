@@ -93,7 +93,7 @@ def _kept_from(job: Job, instance: Instance, now: datetime) -> str:
     if _moves_for_a_rule(job):
         is_over = "reclaim" in job.arguments and not is_taken(instance)
         return kept_reason(instance) or ("Novita does not show it taken back any more" if is_over else "")
-    if job.requested_by_kind != "rule" or job.was_called or job.verb == Verb.START or "auto_migrate" in job.arguments:
+    if job.requested_by_kind != "rule" or job.was_called or job.verb == Verb.START or job.is_about_own_moves:
         return ""
     if instance.protected:
         return kept_reason(instance)

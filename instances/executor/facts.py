@@ -40,7 +40,7 @@ def facts_of(job: Job, instance: Instance, *, now: datetime, provider_job: str =
 
 def _shown(job: Job, machine: Machine, account: ProviderAccount | None) -> bool:
     """Whether a read begun after the call shows that an errand was done; before its call, whether it was done already."""
-    if "auto_migrate" in job.arguments:
+    if job.is_about_own_moves:
         return job.call_outcome == "accepted"  # no read tells of it, and Novita's word is all there is
     if job.verb == Verb.EDIT and not job.was_called:
         return _edited(job.arguments, machine)

@@ -231,7 +231,7 @@ def _confirming(job: Job, outcome: str, *, now: datetime, **changes: Any) -> Non
 def _first_look(job: Job, outcome: str) -> timedelta:
     if outcome == "unclear":
         return timedelta(seconds=1)
-    return timedelta(0) if "auto_migrate" in job.arguments else timedelta(seconds=3)
+    return timedelta(0) if job.is_about_own_moves else timedelta(seconds=3)
 
 
 def _waits_for_capacity(job: Job, now: datetime) -> bool:
@@ -244,7 +244,7 @@ def _waits_for_capacity(job: Job, now: datetime) -> bool:
 def _after_success(job: Job, instance: Instance, now: datetime) -> None:
     if job.verb != Verb.EDIT:
         return
-    if "auto_migrate" in job.arguments:
+    if job.is_about_own_moves:
         Machine.objects.filter(current_of=instance).update(auto_migrate_off_at=now)
         return
     shown = {name: job.arguments[name] for name in ("ports", "rootfs_size_gb") if name in job.arguments}

@@ -81,6 +81,11 @@ class Job(models.Model):
         return self.called_at is not None
 
     @property
+    def is_about_own_moves(self) -> bool:
+        """An edit that only switches Novita's own moving of the machine."""
+        return "auto_migrate" in self.arguments
+
+    @property
     def is_by_rule(self) -> bool:
         """A rule asked; the command that brings reclaimed ones back is the rule by another way."""
         return self.requested_by_kind == "rule" or (self.requested_by_kind == "command" and "reclaim" in self.arguments)

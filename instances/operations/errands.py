@@ -69,7 +69,7 @@ def _errand(
     with transaction.atomic():
         instance = managed_instance(instance_id)
         job = current_job(instance)
-        if job is not None and "auto_migrate" in job.arguments and not job.was_called:
+        if job is not None and job.is_about_own_moves and not job.was_called:
             end_job(job, JobState.SUPERSEDED, now=now, instance=instance, actor=actor, reason=reason)  # it comes again
             job = None
         if job is not None:

@@ -197,6 +197,14 @@ def test_a_persons_move_is_told_once_it_is_well_at_its_new_place(drive: Drive) -
     assert types.index("instance.ready", types.index("job.migrate_sent")) < types.index("instance.migrated")
 
 
+def taken_without_room(drive: Drive) -> Instance:
+    """Taken, and three starts find no GPU: a move comes next."""
+    instance = settled(drive)
+    drive.faults({"call": "start", "kind": "no_capacity", "count": 3})
+    spot(drive, instance, "reclaim", give_back_stock=True)
+    return instance
+
+
 def replacing(drive: Drive, **fields: Any) -> tuple[Instance, str]:
     """Taken, start and move refused: the new one is made beside the old one, whose id is the second value."""
     instance = settled(drive, **fields)
@@ -289,9 +297,7 @@ def test_another_time_for_the_reclaim_goes_on_with_the_replacement(drive: Drive)
 
 
 def test_data_called_precious_is_not_moved_by_a_job_that_waits(drive: Drive) -> None:
-    instance = settled(drive)
-    drive.faults({"call": "start", "kind": "no_capacity", "count": 3})
-    spot(drive, instance, "reclaim", give_back_stock=True)
+    taken_without_room(drive)
 
     def turn_precious(job_id: UUID) -> None:
         if Job.objects.get(pk=job_id).verb == "migrate":
@@ -304,9 +310,7 @@ def test_data_called_precious_is_not_moved_by_a_job_that_waits(drive: Drive) -> 
 
 
 def test_one_that_runs_again_before_its_move_is_sent_is_not_moved(drive: Drive) -> None:
-    instance = settled(drive)
-    drive.faults({"call": "start", "kind": "no_capacity", "count": 3})
-    spot(drive, instance, "reclaim", give_back_stock=True)
+    instance = taken_without_room(drive)
 
     def run_again(job_id: UUID) -> None:
         if Job.objects.get(pk=job_id).verb == "migrate" and drive.living()[0]["status"] == "exited":
@@ -325,9 +329,7 @@ def test_one_that_runs_again_before_its_move_is_sent_is_not_moved(drive: Drive) 
 
 
 def test_a_move_that_waits_is_held_while_automation_is_paused(drive: Drive) -> None:
-    instance = settled(drive)
-    drive.faults({"call": "start", "kind": "no_capacity", "count": 3})
-    spot(drive, instance, "reclaim", give_back_stock=True)
+    taken_without_room(drive)
 
     def pause(job_id: UUID) -> None:
         if Job.objects.get(pk=job_id).verb == "migrate":

@@ -30,6 +30,14 @@ def text_of(receiver: Receiver, number: int = -1) -> str:
     return json.dumps(receiver.got[number].json, ensure_ascii=False)
 
 
+def two_boxes_unhealthy(lane: Lane, receiver: Receiver) -> None:
+    """Two that one message will tell of, and that wait to be told."""
+    make_endpoint(receiver.url, format="slack")
+    for name in ("one", "two"):
+        happen(make_instance(name=name), "instance.unhealthy")
+    lane.run()
+
+
 def test_thirty_boxes_at_once_are_one_message(lane: Lane, receiver: Receiver) -> None:
     make_endpoint(receiver.url, format="slack")
     for number in range(30):
@@ -188,10 +196,7 @@ def test_a_message_that_fails_is_tried_again_with_all_that_it_told(lane: Lane, r
 def test_what_was_put_into_a_message_is_told_in_it_though_the_process_died_before_its_words(
     lane: Lane, receiver: Receiver
 ) -> None:
-    make_endpoint(receiver.url, format="slack")
-    for name in ("one", "two"):
-        happen(make_instance(name=name), "instance.unhealthy")
-    lane.run()
+    two_boxes_unhealthy(lane, receiver)
     due = timezone.now() + timedelta(seconds=12)
     leader = Delivery.objects.order_by("next_attempt_at").first()
     assert leader is not None
@@ -208,10 +213,7 @@ def test_what_was_put_into_a_message_is_told_in_it_though_the_process_died_befor
 def test_what_was_put_into_a_message_is_told_in_it_though_its_words_could_not_be_written_at_first(
     lane: Lane, receiver: Receiver
 ) -> None:
-    make_endpoint(receiver.url, format="slack")
-    for name in ("one", "two"):
-        happen(make_instance(name=name), "instance.unhealthy")
-    lane.run()
+    two_boxes_unhealthy(lane, receiver)
     Delivery.objects.update(severity=99)
     lane.wait_seconds(12)
     assert sorted(Delivery.objects.values_list("state", "attempts")) == [("grouped", 0), ("pending", 1)]
@@ -244,10 +246,7 @@ def test_a_message_that_another_worker_took_over_while_its_words_were_written_is
 
 
 def test_a_message_without_words_that_is_sent_again_is_put_into_no_other(lane: Lane, receiver: Receiver) -> None:
-    make_endpoint(receiver.url, format="slack")
-    for name in ("one", "two"):
-        happen(make_instance(name=name), "instance.unhealthy")
-    lane.run()
+    two_boxes_unhealthy(lane, receiver)
     Delivery.objects.update(severity=99)
     lane.wait(timedelta(days=3, hours=5), every=timedelta(hours=1))
     given_up = Delivery.objects.get(state="failed")
