@@ -120,6 +120,14 @@ def test_the_admin_below_a_path_keeps_its_policy(settings: Any, under_gpu: None)
     assert "'unsafe-eval'" not in Client().get("/gpu/health/live")["Content-Security-Policy"]
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/api/v1/instances", "/gpu/api/v1/no-such-thing"])
+def test_an_answer_of_the_api_may_be_neither_run_nor_framed(settings: Any, under_gpu: None, path: str) -> None:
+    answer = Client().get(path)
+
+    assert answer["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+
 def test_a_path_that_begins_like_one_of_ours_is_refused(settings: Any) -> None:
     for prefix in ("", "/gpu", "/ops/admin"):
         settings.PATH_PREFIX = prefix
