@@ -1,8 +1,9 @@
 """Fixtures for real servers and for the whole product. They start something only when a test asks for it."""
 
+import os
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,18 @@ def chromium() -> str | None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)  # so that none is still at it when the rest is done
+    # So that none is still at it when the rest is done.
+    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("alone", "long")])
     if chromium() is None:
         for item in items:
             if item.get_closest_marker("browser"):
                 item.add_marker(pytest.mark.skip(reason="no Chromium on this machine (Debian: apt-get install chromium)"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Among several, the process of background tests steps back, for good: only root may step forward again."""
+    if "PYTEST_XDIST_WORKER" in os.environ and item.get_closest_marker("background"):
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -90,6 +98,15 @@ def template_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return product.database_file
 
 
+@pytest.fixture(scope="session")
+def template_database(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """As above, on PostgreSQL: its name."""
+    url = postgres.new_database()
+    product = new_product(tmp_path_factory.mktemp("template"), database_url=url, environment={})
+    product.manage("migrate", "--verbosity", "0")
+    return url.rpartition("/")[2]
+
+
 StartSimulator = Callable[..., Simulator]
 
 
@@ -123,11 +140,11 @@ class StartProduct:
 
         It finds its tables made: making them takes each first start seconds.
         """
-        one = self.prepare(shape, simulator=simulator, **environment)
+        one = self._prepare(shape, simulator, environment, with_tables=True)
         if one.is_embedded:
             one.database_file.parent.mkdir()
             shutil.copyfile(self._request.getfixturevalue("template_file"), one.database_file)
-        one.start()
+        one.start(with_tables=True)
         return one
 
     def first_start(self, shape: str = "embedded", *, simulator: Simulator | None = None, **environment: str) -> Product:
@@ -138,12 +155,18 @@ class StartProduct:
 
     def prepare(self, shape: str = "embedded", *, simulator: Simulator | None = None, **environment: str) -> Product:
         """Nothing is started yet, and no table made."""
+        return self._prepare(shape, simulator, environment, with_tables=False)
+
+    def _prepare(
+        self, shape: str, simulator: Simulator | None, environment: Mapping[str, str], *, with_tables: bool
+    ) -> Product:
         servers: dict[str, str] = {"simulator_url": simulator.url if simulator else ""}
         if shape == "production":
             valkey: Valkey = self._request.getfixturevalue("valkey")
             postgres: Postgres = self._request.getfixturevalue("postgres")
+            template = self._request.getfixturevalue("template_database") if with_tables else ""
             valkey.empty()
-            servers |= {"database_url": postgres.new_database(), "redis_url": valkey.url}
+            servers |= {"database_url": postgres.new_database(template), "redis_url": valkey.url}
         folder = Path(tempfile.mkdtemp(prefix="nm-product-"))
         one = new_product(folder, environment=environment, **servers)
         self.started.append(one)

@@ -9,7 +9,7 @@ from tests.chaos.rounds import FAILPOINTS, run
 from tests.chaos.scene import Scene, new_scene
 from tests.processes.postgres import Postgres
 
-pytestmark = [pytest.mark.process, pytest.mark.alone, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.process, pytest.mark.alone, pytest.mark.xdist_group("alone"), pytest.mark.timeout(420)]
 
 SEED = 7
 RANDOM_KILLS = 30  # on each of the two shapes

@@ -41,7 +41,7 @@ def collect(source: Source, now: datetime) -> int:
 
 
 def collect_all(source: Source, begin: datetime, length: timedelta) -> None:
-    """As the lane does, once a second or so. When in a minute a machine is read depends on its key: after two, each has been."""
+    """As the lane does, once a second or so. When in a minute one is read depends on its key: after two, each has been."""
     for step in range(0, int(length.total_seconds()), 5):
         collect(source, begin + step * SECOND)
 

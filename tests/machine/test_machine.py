@@ -1,4 +1,4 @@
-"""The state machine in two parts, each the same in every run; `make machine` asks for more steps of it."""
+"""The state machine, the same in every run; `make machine` asks for more steps of it."""
 
 import os
 from collections import Counter
@@ -15,11 +15,10 @@ from tests.machine.life import Life
 
 STEPS = int(os.environ.get("MACHINE_STEPS", "2000"))
 SEED = int(os.environ.get("MACHINE_SEED", "0"))
-PARTS = 2
 STEPS_A_LIFE = 80
 # A failure is told as it was found; making it short takes minutes, and is done when asked for.
 PHASES = (Phase.generate, Phase.shrink) if os.environ.get("MACHINE_SHRINK") else (Phase.generate,)
-# What each part did at least once, so that the promises were at stake.
+# What was done at least once, so that the promises were at stake.
 DONE = {
     *("create", "start", "stop", "delete", "restart", "migrate", "keep-awake", "edit", "adopt", "release", "pause", "sync"),
     *("foreign", "console stop", "console delete", "spot reclaim", "start by reclaim", "nobody works", "stock 0"),
@@ -31,20 +30,17 @@ DONE = {
     *("weather no_capacity", "weather never_stops", "weather never_deletes", "weather page_gap", "weather unknown_words"),
 }
 
-pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.django_db, pytest.mark.background, pytest.mark.long, pytest.mark.timeout(3600)]
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_in_whatever_order_things_happen_the_promises_are_kept(
-    part: int, settings: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_in_whatever_order_things_happen_the_promises_are_kept(settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
     did: Counter[str] = Counter()
     began, worked = perf_counter(), process_time()
 
     run_state_machine_as_test(
-        seed(SEED + part)(type("Life", (Life,), {"options": settings, "totals": did})),
+        seed(SEED)(type("Life", (Life,), {"options": settings, "totals": did})),
         settings=hypothesis_settings(
-            max_examples=ceil(STEPS / PARTS / STEPS_A_LIFE * 1.1),
+            max_examples=ceil(STEPS / STEPS_A_LIFE * 1.1),
             stateful_step_count=STEPS_A_LIFE,
             database=None,
             deadline=None,
@@ -54,11 +50,11 @@ def test_in_whatever_order_things_happen_the_promises_are_kept(
     )
 
     with capsys.disabled():
-        print(told(part, did, perf_counter() - began, process_time() - worked))  # noqa: T201 - the figures of a long run
-    assert did["steps"] >= STEPS / PARTS
+        print(told(did, perf_counter() - began, process_time() - worked))  # noqa: T201 - the figures of a long run
+    assert did["steps"] >= STEPS
     assert sorted(DONE - {*+did}) == []
 
 
-def told(part: int, did: Counter[str], seconds: float, worked: float) -> str:
+def told(did: Counter[str], seconds: float, worked: float) -> str:
     counts = ", ".join(f"{name} {count}" for name, count in sorted(did.items()) if name not in ("lives", "steps"))
-    return f"\npart {part}: {did['steps']} steps in {did['lives']} lives, {seconds:.0f} s ({worked:.0f} s of work): {counts}"
+    return f"\n{did['steps']} steps in {did['lives']} lives, {seconds:.0f} s ({worked:.0f} s of work): {counts}"

@@ -82,11 +82,12 @@ class Postgres:
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{self.folder}/{database}"
 
-    def new_database(self) -> str:
-        """The DATABASE_URL of a database made for the caller alone."""
+    def new_database(self, template: str = "") -> str:
+        """The DATABASE_URL of a database made for the caller alone; a copy of one that nobody is connected to, if named."""
         name = f"test_{uuid.uuid4().hex}"
+        like = sql.Identifier(template or "template1")
         with self._connect() as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), like))
         return self.url(name)
 
     def answers(self) -> bool:

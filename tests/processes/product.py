@@ -97,11 +97,13 @@ class Product:
     def is_embedded(self) -> bool:
         return not self.redis_url
 
-    def start(self) -> None:
+    def start(self, *, with_tables: bool = False) -> None:
+        """`with_tables`: they are made already."""
         if self.is_embedded:
             self._spawn("supervisor", (sys.executable, str(ROOT / "manage.py"), "up"), {})
         else:
-            self.manage("migrate", "--verbosity", "0")
+            if not with_tables:
+                self.manage("migrate", "--verbosity", "0")
             self.manage("bootstrap")
             for name in self._programs():
                 self.restart(name)

@@ -13,7 +13,7 @@ from tests.processes.product import HOST, Product
 from tests.processes.simulator import Simulator
 from tests.processes.waiting import wait_for
 
-pytestmark = [pytest.mark.process, pytest.mark.alone]
+pytestmark = [pytest.mark.process, pytest.mark.alone, pytest.mark.xdist_group("alone")]
 
 FLEET = 1000
 STOPS = 5

@@ -15,7 +15,7 @@ def status(product: Product, check: str) -> str:
 
 
 def test_all_parts_find_each_other(product: StartProduct, simulator: StartSimulator) -> None:
-    running = product("production", simulator=simulator(fleet="3"))
+    running = product.first_start("production", simulator=simulator(fleet="3"))
 
     running.wait_for(lambda: running.api.get("/health").json()["status"] == "ok", seconds=60, what="all parts are well")
     running.wait_for(
