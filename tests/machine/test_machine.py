@@ -40,7 +40,7 @@ def test_in_whatever_order_things_happen_the_promises_are_kept(settings: Any, ca
     run_state_machine_as_test(
         seed(SEED)(type("Life", (Life,), {"options": settings, "totals": did})),
         settings=hypothesis_settings(
-            max_examples=ceil(STEPS / STEPS_A_LIFE * 1.1),
+            max_examples=ceil(STEPS / STEPS_A_LIFE * 1.3),
             stateful_step_count=STEPS_A_LIFE,
             database=None,
             deadline=None,
