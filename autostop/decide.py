@@ -26,7 +26,7 @@ from autostop.words import clock_words, duration_words
 from instances.lifecycle import BILLED, Observed, Wanted
 
 PROMISE_LASTS = timedelta(hours=1)
-"""A warned stop that could not be done for so long is warned of again."""
+"""A warned stop that could not be done for so long, and not at the second evaluation either, is warned of again."""
 
 _ZERO = timedelta(0)
 _LEFT_ALONE = (
@@ -245,7 +245,7 @@ def _promise(facts: Facts, times: Deadlines) -> datetime | None:
     promised = facts.promised_at
     if promised is None or times.idle_at is None or promised < times.idle_at:
         return None
-    return promised if facts.now - promised <= PROMISE_LASTS else None
+    return promised if facts.now - promised <= max(PROMISE_LASTS, 2 * facts.interval) else None
 
 
 def _warns_from(facts: Facts, times: Deadlines) -> datetime:

@@ -109,6 +109,14 @@ def test_what_was_promised_ends_with_activity_and_after_an_hour() -> None:
     assert decide(warned(promised_at=NOW - HOUR - SECOND)).warn_of == NOW + 5 * MINUTE
 
 
+def test_what_was_promised_outlasts_the_wait_for_the_next_evaluations() -> None:
+    """Evaluations may be hours apart: each would else find the warning of the one before too old, and only warn again."""
+    slow = {"interval": 2 * HOUR, "running_since": NOW - 9 * HOUR, "ready_at": NOW - 9 * HOUR}
+    assert decide(warned(**slow, promised_at=NOW - 4 * HOUR)).action is Action.STOP
+    assert decide(warned(**slow, promised_at=NOW - 4 * HOUR - SECOND)).warn_of == NOW + 5 * MINUTE
+    assert decide(warned(interval=HOUR / 2 + SECOND, promised_at=NOW - HOUR - 2 * SECOND)).action is Action.STOP
+
+
 def test_a_warning_comes_one_lead_and_one_interval_before_the_stop() -> None:
     """Lead and interval are 5 min each, the threshold is 20 min."""
     assert decide(warned(last_used_at=NOW - 10 * MINUTE)).warn_of == NOW + 10 * MINUTE

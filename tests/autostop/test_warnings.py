@@ -68,6 +68,15 @@ def test_an_idle_one_is_warned_once_and_stopped_when_it_was_said(provider: Metri
     assert Job.objects.get(instance=idle).verb == "stop"
 
 
+def test_passes_hours_apart_stop_what_they_warned_of(provider: MetricsServer, now: datetime, settings: Any) -> None:
+    settings.AUTO_STOP_INTERVAL = timedelta(hours=2)
+    idle = warned(provider, now)
+
+    assert outcome(a_pass(provider, now + timedelta(hours=2))) is Outcome.STOPPED
+    assert Event.objects.filter(type=WARNING).count() == 1
+    assert Job.objects.get(instance=idle).verb == "stop"
+
+
 def test_a_warning_names_cost_purge_date_and_stock_and_holds_no_secret(provider: MetricsServer, now: datetime) -> None:
     idle = running_instance("idle", at=now)
     offer = make_offer(product_name="RTX 4090 24GB")
