@@ -13,7 +13,7 @@ from autostop.decide_signals import SHORTEST_WINDOW
 from autostop.decide_start import StartFacts
 from autostop.models import Evaluation, Heartbeat, PolicyMode
 from autostop.policies import Policies, PolicyValue, chosen_canaries, mode_of
-from autostop.schedule import start_due_at
+from autostop.schedule import start_due_at, stop_times
 from autostop.usage import usage_of
 from instances.events import AUTO_STOP
 from instances.lifecycle import OPEN_STATES, Observed
@@ -145,7 +145,6 @@ def facts_of(instance: Instance, scene: Scene, *, open_verb: str) -> Facts:
     mode, why = mode_of(policy, instance.auto_stop_mode, canary=instance.pk in scene.canaries)
     known = evaluation_of(instance)
     beat = heartbeat_of(instance)
-    stops = scene.policies.stops.get(policy.name)
     ready_at = instance.ready_at if runs and instance.well_since_running else None
     rules = policy.rules if instance.auto_stop_threshold is None else _with_threshold(policy, instance)
     running_since = machine.running_since if machine and runs else None
@@ -169,7 +168,7 @@ def facts_of(instance: Instance, scene: Scene, *, open_verb: str) -> Facts:
         beat_active_at=beat.active_at if beat else None,
         usage=_usage(instance, scene, rules, ready_at or running_since) if runs else None,
         stop_at=instance.stop_at,
-        scheduled_stop_at=stops.due_at(instance.wanted_at) if stops else None,
+        scheduled_stop_at=_scheduled_stop(instance, policy, scene),
         keep_until=instance.keep_until,
         keep_reason=instance.keep_reason,
         promised_at=known.promised_at if known else None,
@@ -204,6 +203,19 @@ def _with_threshold(policy: PolicyValue, instance: Instance) -> Rules:
     if threshold < timedelta(0):
         raise ValueError(f"its threshold is {threshold}")
     return replace(policy.rules, threshold=threshold)
+
+
+def _scheduled_stop(instance: Instance, policy: PolicyValue, scene: Scene) -> datetime | None:
+    """When its working hours stop it. What ends while it is kept does not: then those of the moment the keep ends count.
+
+    A time that passed before it was wanted, or before the policy said so, stops nothing.
+    """
+    stops = scene.policies.stops.get(policy.name)
+    if stops is None or policy.schedule is None:
+        return None
+    if instance.keep_until is not None and instance.keep_until > scene.now:
+        stops = stop_times(policy.schedule, instance.keep_until)
+    return stops.due_at(max((at for at in (instance.wanted_at, policy.changed_at) if at is not None), default=None))
 
 
 def _usage(instance: Instance, scene: Scene, rules: Rules, floor: datetime | None) -> Usage | None:

@@ -35,6 +35,7 @@ class PolicyValue:
     source: str = "environment"
     description: str = ""
     rank: int | None = None
+    changed_at: datetime | None = None
     evaluated_at: datetime | None = None
     unreadable: str = ""
 
@@ -149,6 +150,7 @@ def _read(row: Policy) -> PolicyValue:
         source="database",
         description=row.description,
         rank=row.rank,
+        changed_at=row.changed_at,
         evaluated_at=row.evaluated_at or row.created_at,
     )
 

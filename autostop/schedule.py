@@ -49,6 +49,11 @@ class Schedule:
     def overnight(self) -> bool:
         return self.start is not None and self.stop is not None and self.stop < self.start
 
+    @property
+    def keeps_off(self) -> bool:
+        """Whether it has spans of time off, not stop times alone."""
+        return self.mode is ScheduleMode.KEEP_OFF_BETWEEN and self.start is not None and self.stop is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
@@ -86,27 +91,32 @@ def next_runs(schedule: Schedule, now: datetime, count: int = 5) -> tuple[Run, .
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopTimes:
-    """The stop times around a moment: the last one, the next one, and whether the schedule keeps off what runs now."""
+    """The stop times around a moment: the last one, the next one, and whether the schedule keeps off what runs now.
+
+    `keeps_off` is that of the schedule.
+    """
 
     last: datetime | None
     next: datetime | None
+    keeps_off: bool
     off: bool
 
     def due_at(self, since: datetime | None) -> datetime | None:
         """When one that is wanted running since `since` is stopped; a time that has passed is due now.
 
-        Once at: the first stop time after `since`. Keep off between: the begin of the time off that holds, else the next.
+        Once at: the last stop time, where it came after `since` and was missed, else the next. Keep off between: the begin
+        of the time off that holds, else the next: a time off that was missed ends with the hours that follow it.
         """
-        if self.last is not None and (self.off or since is None or self.last > since):
-            return self.last
-        return self.next
+        missed = not self.keeps_off and self.last is not None and (since is None or self.last > since)
+        return self.last if self.off or missed else self.next
 
 
 def stop_times(schedule: Schedule, now: datetime) -> StopTimes:
     following = None
     if schedule.stop is not None:
         following = next((run.at for run in _after(schedule, now) if run.turn is Turn.STOP), None)
-    return StopTimes(last=_latest(schedule, now, Turn.STOP), next=following, off=is_off(schedule, now))
+    last = _latest(schedule, now, Turn.STOP)
+    return StopTimes(last=last, next=following, keeps_off=schedule.keeps_off, off=is_off(schedule, now))
 
 
 def start_due_at(schedule: Schedule, *, stopped_since: datetime | None, now: datetime) -> datetime | None:
@@ -123,7 +133,7 @@ def start_due_at(schedule: Schedule, *, stopped_since: datetime | None, now: dat
 
 def is_off(schedule: Schedule, now: datetime) -> bool:
     """Whether the schedule keeps off what runs now."""
-    if schedule.mode is not ScheduleMode.KEEP_OFF_BETWEEN or schedule.start is None:
+    if not schedule.keeps_off:
         return False
     return _rests(schedule, _latest(schedule, now, Turn.STOP), _latest(schedule, now, Turn.START))
 

@@ -195,6 +195,21 @@ def test_keeping_off_stops_whoever_starts_it_within_the_hours_off() -> None:
     assert due(ScheduleMode.KEEP_OFF_BETWEEN, since=morning, now=morning) == EIGHT + DAY
 
 
+def test_keeping_off_leaves_alone_what_runs_in_the_hours_though_the_stop_before_them_was_missed() -> None:
+    """It may have been kept, protected or held over the night: its time off has ended all the same."""
+    morning = EIGHT + 12 * HOUR
+    for since in (EIGHT - DAY, EIGHT - HOUR, None):
+        assert due(ScheduleMode.KEEP_OFF_BETWEEN, since=since, now=morning - MINUTE) == EIGHT
+        assert due(ScheduleMode.KEEP_OFF_BETWEEN, since=since, now=morning) == EIGHT + DAY
+        assert due(ScheduleMode.KEEP_OFF_BETWEEN, since=since, now=EIGHT + DAY - MINUTE) == EIGHT + DAY
+
+
+def test_keeping_off_without_an_end_stops_as_once_at_does() -> None:
+    endless = schedule("Europe/Berlin", start=None)
+    times = stop_times(endless, EIGHT + HOUR)
+    assert (times.due_at(EIGHT - HOUR), times.due_at(EIGHT + MINUTE)) == (EIGHT, EIGHT + DAY)
+
+
 def test_one_that_began_before_the_last_stop_is_due_even_when_nobody_looked_then() -> None:
     assert due(ScheduleMode.ONCE_AT, since=EIGHT - HOUR, now=EIGHT + 30 * HOUR) == EIGHT + DAY
 
@@ -258,3 +273,6 @@ def test_runs_are_to_come_in_order_and_agree_with_what_is_due(
     assert times.last is not None
     assert times.last <= now
     assert times.off == (mode is ScheduleMode.KEEP_OFF_BETWEEN and times.off)
+    if mode is ScheduleMode.KEEP_OFF_BETWEEN:
+        for since in (None, now - 3 * DAY, now):
+            assert times.due_at(since) == (times.last if times.off else times.next)
