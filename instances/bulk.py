@@ -3,16 +3,39 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from instances.events import Actor
 from instances.lifecycle import Observed, Phase, Wanted
 from instances.models import Instance
-from instances.operations import OperationRefused
+from instances.operations import ChangedMeanwhile, OperationRefused, Protected
 from instances.phases import current_job
 
+SKIPPED = "it is protected: stop it by itself"
 _STANDING = (Observed.EXITED, Observed.ABSENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What many were chosen by, with their machines; whether the protected are skipped.
+
+    Others act between the choice and the turn of each, so that it is judged again under the lock of its row.
+    """
+
+    among: QuerySet[Instance]
+    skips_protected: bool = False
+
+    def judge_again(self, instance_id: UUID) -> Instance:
+        """The row as it is now, locked for this transaction. Raises ChangedMeanwhile, Protected."""
+        instance = self.among.select_for_update(of=("self",)).filter(pk=instance_id).first()
+        if instance is None:
+            raise ChangedMeanwhile("it changed after it was chosen and fits the choice no longer: nothing was asked of it")
+        if self.skips_protected and instance.protected:
+            raise Protected(SKIPPED)
+        return instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +57,14 @@ def ask_one(
     reason: str,
     now: datetime,
     dry_run: bool,
+    choice: Choice | None = None,
 ) -> Asked:
-    """Ask for the verb of one instance; a refusal is an answer."""
-    job_before, wanted_before = open_job_id(instance), instance.wanted
+    """Ask for the verb of one instance, if its choice still holds; a refusal is an answer. Without one it was named."""
     try:
         with transaction.atomic():
+            if choice is not None:
+                instance = choice.judge_again(instance.pk)
+            job_before, wanted_before = open_job_id(instance), instance.wanted
             ask(instance.pk, actor=actor, reason=reason, now=now)
             after = Instance.objects.only("id", "wanted", "managed", "last_used_at").get(pk=instance.pk)
             job = open_job_id(after)

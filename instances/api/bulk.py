@@ -18,7 +18,7 @@ from instances.api.problems import Problem
 from instances.api.references import find
 from instances.api.viewsets import ApiViewSet, actor_of, caller_of, require
 from instances.automation_words import automation_of
-from instances.bulk import open_job_id, stands
+from instances.bulk import Choice, open_job_id, stands
 from instances.models import Instance
 from instances.models.instance import InstanceQuerySet
 from instances.observation import locked_account
@@ -44,8 +44,9 @@ class BulkMixin(ApiViewSet):
 
         def act() -> Response:
             _lock_for_many()
-            chosen = [one for one in selected(body.get("filter", {})) if not stands(one)]
-            results = [_skipped(one) if one.protected else self._one("stop", one, str(one.pk), body) for one in chosen]
+            choice = Choice(among=selected(body.get("filter", {})), skips_protected=True)
+            chosen = [one for one in choice.among if not stands(one)]
+            results = [self._one("stop", one, str(one.pk), body, choice) for one in chosen]
             return _answer(results, body["dry_run"])
 
         return self.commit(act)
@@ -55,7 +56,10 @@ class BulkMixin(ApiViewSet):
     )
     @action(detail=False, methods=["post"], pagination_class=None, filterset_class=None)
     def bulk(self, request: Request) -> Response:
-        """The same verb for up to 500 instances, named or chosen by a filter."""
+        """The same verb for up to 500 instances, named or chosen by a filter.
+
+        What fits the filter no longer when its turn comes is left alone: `changed_meanwhile`.
+        """
         body = self.body(requests.Bulk)
         if body["action"] in ("delete", "adopt"):
             require(request, "create")
@@ -65,8 +69,9 @@ class BulkMixin(ApiViewSet):
             if "refs" in body:
                 results = [self._named_one(body, ref) for ref in dict.fromkeys(body["refs"])]
             else:
-                chosen = selected(body["filter"], managed=body["action"] != "adopt")[: requests.LARGEST_BULK]
-                results = [self._one(body["action"], one, str(one.pk), body) for one in chosen]
+                choice = Choice(among=selected(body["filter"], managed=body["action"] != "adopt"))
+                chosen = choice.among[: requests.LARGEST_BULK]
+                results = [self._one(body["action"], one, str(one.pk), body, choice) for one in chosen]
             return _answer(results, body["dry_run"])
 
         return self.commit(act)
@@ -80,9 +85,14 @@ class BulkMixin(ApiViewSet):
             return _result(ref, None, ok=False, code=problem.code, detail=str(problem.detail))
         return self._one(body["action"], instance, ref, body)
 
-    def _one(self, verb: str, instance: Instance, ref: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _one(
+        self, verb: str, instance: Instance, ref: str, body: dict[str, Any], choice: Choice | None = None
+    ) -> dict[str, Any]:
+        """`choice` is None for one that was named."""
         try:
             with transaction.atomic():
+                if choice is not None:
+                    instance = choice.judge_again(instance.pk)
                 before = instance.wanted
                 job_before = open_job_id(instance)
                 if verb == "start":
@@ -121,10 +131,6 @@ def selected(choice: dict[str, Any], *, managed: bool = True) -> InstanceQuerySe
     for number, (name, text) in enumerate(choice.get("labels", {}).items()):
         rows = labelled(rows, name, text, alias=f"label_{number}")
     return rows
-
-
-def _skipped(instance: Instance) -> dict[str, Any]:
-    return _result(str(instance.pk), instance, ok=False, code="protected", detail="it is protected and was skipped")
 
 
 def _result(

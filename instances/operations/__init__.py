@@ -17,6 +17,7 @@ from instances.operations.errands import request_edit, request_migrate, request_
 from instances.operations.job_control import cancel_job, retry_job
 from instances.operations.keeping import end_keep, keep_until
 from instances.operations.refusals import (
+    ChangedMeanwhile,
     JobOpen,
     JobSent,
     NameRequired,
@@ -41,6 +42,7 @@ from instances.operations.wishes import (
 __all__ = [
     "LONGEST_PAUSE",
     "Allowance",
+    "ChangedMeanwhile",
     "InstanceSpec",
     "JobOpen",
     "JobSent",

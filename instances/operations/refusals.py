@@ -36,6 +36,12 @@ class Protected(OperationRefused):
     code = "protected"
 
 
+class ChangedMeanwhile(OperationRefused):
+    """One of many that fits no longer what they were chosen by, when its turn comes."""
+
+    code = "changed_meanwhile"
+
+
 class TooLong(OperationRefused):
     """A pause or a keep that would outlast what is possible."""
 

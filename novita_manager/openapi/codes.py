@@ -55,6 +55,11 @@ CODES: dict[str, Code] = {
     "job_sent": Code((409,), "The job was sent to Novita already and cannot be cancelled.", "Ask for the opposite."),
     "unmanaged": Code((409,), "The instance was not made here and is left alone.", "Adopt it first."),
     "protected": Code((409,), "The instance is protected.", "Take the protection off first."),
+    "changed_meanwhile": Code(
+        (409,),
+        "In a result of many: others changed the instance after it was chosen, and it fits the filter no longer.",
+        "Look at it; nothing was asked of it.",
+    ),
     "name_taken": Code((409,), "A living managed instance has the name.", "Choose another name."),
     "ambiguous_ref": Code((409,), "The reference fits several instances; `ids` names them.", "Use an id."),
     "no_capacity": Code((409,), "No GPU is free for it now.", "Try later, or set `wait_for_capacity`.", again=True),

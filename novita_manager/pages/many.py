@@ -15,7 +15,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from instances.bulk import Asked, ask_one, stands
+from instances.bulk import SKIPPED, Choice, ask_one, stands
 from instances.lifecycle import BILLED, OPEN_STATES, Observed, Wanted
 from instances.models import Instance, Job
 from instances.person_verbs import VERBS, PersonVerb
@@ -28,7 +28,6 @@ MOST = 5000  # as many as fit into one form, see DATA_UPLOAD_MAX_NUMBER_FIELDS
 _AT_ONCE = 25  # asked for in one transaction: a disk is waited for once
 _VERBS = ("start", "stop", "restart", "keep-awake", "adopt")
 _MOST_REFUSALS_TOLD = 5
-_PROTECTED = "it is protected: stop it by itself"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +146,7 @@ def _candidate(request: HttpRequest, verb: PersonVerb, instance: Instance, now: 
 def _why_left_out(instance: Instance) -> str:
     """Of one that does not stand; told by its row alone, since a rehearsal of a thousand takes long."""
     if instance.protected:
-        return _PROTECTED
+        return SKIPPED
     under_way = instance.wanted == Wanted.STOPPED and (instance.open_job is not None or not instance.met)
     return "it is asked to stop already" if under_way else ""
 
@@ -171,12 +170,13 @@ def _carry_out(request: HttpRequest, verb: PersonVerb, chosen: list[Instance], n
     if not chosen:
         messages.warning(request, f"{verb.label}: nothing was chosen, and nothing was asked for.")
         return
+    choice = Choice(among=_rows(), skips_protected=True) if is_all else None
     ask = partial(ask_one, verb.name, verb.ask, actor=actor_of(request), reason=reason_of(request), now=now, dry_run=False)
     refusals = []
     for start in range(0, len(chosen), _AT_ONCE):
         with transaction.atomic():
             for one in chosen[start : start + _AT_ONCE]:
-                asked = Asked(ok=False, code="protected", detail=_PROTECTED) if is_all and one.protected else ask(one)
+                asked = ask(one, choice=choice)
                 if not asked.ok:
                     refusals.append(f"{one}: {asked.detail}")
     done = len(chosen) - len(refusals)

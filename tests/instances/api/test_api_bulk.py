@@ -1,12 +1,16 @@
 """POST /instances/stop-all and /instances/bulk."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from instances.models import Event, Job
+from instances.models import Event, Instance, Job
 from tests.factories import NOW, make_instance
 from tests.instances.api.calls import Caller, fields
+from tests.meanwhile import when_the_first_job_is_written
 
 pytestmark = pytest.mark.django_db
 
@@ -72,6 +76,77 @@ def test_bulk_takes_a_filter() -> None:
     assert codes(caller.post("/instances/bulk", body)) == {"b": "accepted"}
     assert codes(caller.post("/instances/bulk", body | {"filter": {"owner": "bob"}})) == {"a": "accepted", "b": "accepted"}
     assert codes(caller.post("/instances/bulk", body | {"filter": {"phase": ["stopped"]}})) == {}
+
+
+def make_two(status: str) -> None:
+    """In the order in which many are acted on."""
+    make_instance(name="first", status=status)
+    make_instance(name="second", status=status, created_at=NOW + timedelta(seconds=1))
+
+
+WAYS = pytest.mark.parametrize("headers", [{}, {"HTTP_IDEMPOTENCY_KEY": "once"}], ids=["row by row", "all in one"])
+
+
+@WAYS
+def test_what_no_longer_fits_the_filter_when_its_turn_comes_is_not_deleted(headers: dict[str, str]) -> None:
+    make_two("exited")
+    body = {"action": "delete", "filter": {"phase": ["stopped"]}, "reason": "cleanup"}
+    other = Caller(name="other")
+
+    with when_the_first_job_is_written(lambda: other.post("/instances/second/start", {"reason": "I need it now"})):
+        answer = Caller().post("/instances/bulk", body, **headers)
+
+    assert codes(answer) == {"first": "accepted", "second": "changed_meanwhile"}
+    changed = next(one for one in answer.json()["results"] if one["name"] == "second")
+    assert (changed["ok"], changed["job_id"]) == (False, None)
+    assert "fits the choice no longer" in changed["detail"]
+    assert Instance.objects.get(name="second").wanted == "running"
+    assert sorted(Job.objects.values_list("instance__name", "verb")) == [("first", "delete"), ("second", "start")]
+
+
+@WAYS
+def test_what_is_protected_when_its_turn_comes_is_not_stopped_with_all(headers: dict[str, str]) -> None:
+    make_two("running")
+    other = Caller(name="other")
+
+    with when_the_first_job_is_written(lambda: other.patch("/instances/second", {"protected": True})):
+        answer = Caller().post("/instances/stop-all", **headers)
+
+    assert codes(answer) == {"first": "accepted", "second": "protected"}
+    assert list(Job.objects.values_list("instance__name", flat=True)) == ["first"]
+
+
+def test_what_is_no_longer_protected_when_its_turn_comes_is_stopped_with_all() -> None:
+    make_two("running")
+    Instance.objects.filter(name="second").update(protected=True)
+    other = Caller(name="other")
+
+    with when_the_first_job_is_written(lambda: other.patch("/instances/second", {"protected": False})):
+        answer = Caller().post("/instances/stop-all")
+
+    assert codes(answer) == {"first": "accepted", "second": "accepted"}
+
+
+def test_what_another_asked_for_meanwhile_is_told_as_unchanged() -> None:
+    make_two("running")
+    other = Caller(name="other")
+
+    with when_the_first_job_is_written(lambda: other.post("/instances/second/stop")):
+        answer = Caller().post("/instances/stop-all")
+
+    assert codes(answer) == {"first": "accepted", "second": "unchanged"}
+
+
+def test_to_judge_one_of_many_again_costs_one_query() -> None:
+    caller, body = Caller(), {"action": "delete", "filter": {"owner": "bob"}}
+    for number in range(12):
+        make_instance(name=f"by-filter-{number}", owner="bob")
+        make_instance(name=f"by-name-{number}")
+    with CaptureQueriesContext(connection) as by_name:
+        caller.post("/instances/bulk", {"action": "delete", "refs": [f"by-name-{number}" for number in range(12)]})
+    with CaptureQueriesContext(connection) as by_filter:
+        caller.post("/instances/bulk", body)
+    assert len(by_filter) <= len(by_name) + 1  # where a name is looked up, a choice is judged again
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """One verb for many, with what it brings about said first; and a whole fleet stopped but for what is left out."""
 
 import re
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -9,7 +10,9 @@ from django.test import Client
 from django.utils import timezone
 
 from instances.models import Event, Instance, Job
-from tests.pages import person, running, signed_in
+from instances.operations import change_settings
+from tests.meanwhile import when_the_first_job_is_written
+from tests.pages import KEY, person, running, signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -112,6 +115,19 @@ def test_a_protected_one_is_not_stopped_with_all_even_where_it_is_sent_along(ann
 
     assert list(Job.objects.values_list("instance_id", flat=True)) == [one.pk]
     assert "1 refused. guarded: it is protected" in text_of(response)
+
+
+def test_one_protected_while_others_are_asked_is_not_stopped_with_all(ann: Client) -> None:
+    first, second = (running(name, at=timezone.now()) for name in ("first", "second"))
+    protect = partial(change_settings, second.pk, {"protected": True}, actor=KEY, reason="", now=timezone.now())
+
+    with when_the_first_job_is_written(protect):
+        response = ann.post("/stop-all", {"chosen": [str(first.pk), str(second.pk)]}, follow=True)
+
+    assert list(Job.objects.values_list("instance_id", flat=True)) == [first.pk]
+    shown = text_of(response)
+    assert "1 of 2 asked to stop" in shown
+    assert "1 refused. second: it is protected" in shown
 
 
 def test_what_is_asked_to_stop_already_is_left_out_of_the_stop_of_all(ann: Client) -> None:
