@@ -5,7 +5,8 @@ from csp.middleware import CSPMiddleware, PolicyParts
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 
-_ADMIN = {"script-src": ["'self'", "'unsafe-eval'"], "style-src": ["'self'", "'unsafe-inline'"]}  # it evaluates and styles inline
+# Its theme evaluates scripts and styles inline.
+_ADMIN = {"script-src": ["'self'", "'unsafe-eval'"], "style-src": ["'self'", "'unsafe-inline'"]}
 _API = "/api/v1/"
 _DATA = "default-src 'none'; frame-ancestors 'none'"
 
