@@ -188,6 +188,20 @@ _STOP_FROM = {
 }
 
 
+# What Novita must show of a machine that it may be asked to do this with; what is asked for before waits.
+CALL_FROM: dict[Verb, frozenset[Observed]] = {
+    Verb.START: frozenset({Observed.EXITED}),
+    Verb.STOP: frozenset({Observed.RUNNING}),
+    Verb.DELETE: frozenset(set(Observed) - {Observed.REMOVING, Observed.ABSENT, Observed.NOTHING}),
+    Verb.RESTART: frozenset({Observed.RUNNING}),
+    Verb.EDIT: frozenset({Observed.RUNNING, Observed.EXITED}),
+    Verb.MIGRATE: frozenset({Observed.RUNNING, Observed.EXITED}),
+    Verb.SAVE_IMAGE: frozenset({Observed.RUNNING, Observed.EXITED}),
+}
+# They end a bill: asked again until Novita shows them done, and loud while it does not.
+NEVER_FAIL = (Verb.STOP, Verb.DELETE)
+
+
 def next_verb(wanted: str, met: bool, observed: Observed) -> Verb | None:
     """The job an unmet wish needs now, or None: the wish is met, will be met by waiting, or cannot be met.
 
@@ -273,9 +287,8 @@ def _ended(facts: PhaseFacts) -> tuple[Phase, str] | None:
 def _failed(facts: PhaseFacts) -> tuple[Phase, str] | None:
     if facts.given_up and facts.observed is Observed.NOTHING and not facts.verb:
         return Phase.FAILED, facts.failure or "it could not be created"
-    if facts.overdue and not facts.well_since_running and facts.verb not in (Verb.STOP, Verb.DELETE):
-        billed = f"; still billed {facts.price_text}" if facts.observed in BILLED and facts.price_text else ""
-        return Phase.FAILED, f"{facts.overdue}{billed}"
+    if facts.overdue and not facts.well_since_running and facts.verb not in NEVER_FAIL:
+        return Phase.FAILED, f"{facts.overdue}{_still_billed(facts)}"
     return None
 
 
@@ -286,12 +299,24 @@ def _pursued(facts: PhaseFacts) -> tuple[Phase, str] | None:
     if phase is not None and facts.called:
         return phase, f"Novita was asked to {facts.verb} it and has not shown it done yet"
     if not facts.called and (phase is not None or facts.verb in (Verb.CREATE, Verb.START)):
-        return Phase.REQUESTED, f"{facts.verb} is asked for and not sent to Novita yet"
+        return Phase.REQUESTED, f"{facts.verb} is asked for and {_not_sent(facts)}"
     if facts.verb == Verb.CREATE and facts.observed is Observed.NOTHING:
         return Phase.CREATING, "Novita was asked to create it and does not show it yet"
     if facts.verb == Verb.START and facts.observed is Observed.EXITED:
         return Phase.STARTING, "Novita was asked to start it and does not show it yet"
     return None
+
+
+def _not_sent(facts: PhaseFacts) -> str:
+    if facts.verb not in NEVER_FAIL:
+        return "not sent to Novita yet"
+    waits = facts.observed is not Observed.NOTHING and facts.observed not in CALL_FROM[Verb(facts.verb)]
+    why = f"waits, since Novita shows it {facts.observed}" if waits else "not sent to Novita yet"
+    return f"{why}{_still_billed(facts)}"
+
+
+def _still_billed(facts: PhaseFacts) -> str:
+    return f"; still billed {facts.price_text}" if facts.observed in BILLED and facts.price_text else ""
 
 
 def _by_status(facts: PhaseFacts) -> tuple[Phase, str]:

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from instances.alarms import clear_alarm, raise_alarm
 from instances.events import SYSTEM, Actor, record
-from instances.lifecycle import Wanted
-from instances.models import Alarm, Instance
+from instances.lifecycle import NEVER_FAIL, OPEN_STATES, Wanted
+from instances.models import Alarm, Instance, Job
 from instances.models.instance import OnStartupTimeout
 from instances.operations import OperationRefused, hold_reason, request_stop
 from instances.operations.wishes import locked_instance
@@ -79,8 +79,10 @@ def _stop_overdue(now: datetime) -> None:
 
 
 def _clear_past(now: datetime) -> None:
+    """Those that came through, or that Novita was asked to stop or delete: one that waits to be asked still costs."""
+    waiting = Job.objects.filter(instance=OuterRef("instance"), state__in=OPEN_STATES, verb__in=NEVER_FAIL, called_at=None)
     past = Alarm.objects.filter(kind="startup_overdue", cleared_at=None).filter(
-        Q(instance__overdue="") | Q(instance__ended_at__isnull=False)
+        Q(instance__overdue="") & ~Exists(waiting) | Q(instance__ended_at__isnull=False)
     )
     for subject in past.values_list("subject", flat=True):
         clear_alarm("startup_overdue", subject, now=now)

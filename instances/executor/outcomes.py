@@ -10,8 +10,8 @@ from instances import set_aside
 from instances.alarms import clear_alarm, raise_alarm
 from instances.events import OUTSIDE, SYSTEM, Actor, record
 from instances.executor.claims import store
-from instances.executor.steps import RECHECK, Act, Step, capacity_gap, outage_gap
-from instances.lifecycle import OPEN_STATES, JobState, Observed, Verb
+from instances.executor.steps import RECHECK, Act, Step, capacity_gap, doublings, outage_gap
+from instances.lifecycle import CALL_FROM, NEVER_FAIL, OPEN_STATES, JobState, Observed, Verb
 from instances.models import Instance, Job, Machine
 from instances.models.machine import interval_usd
 from instances.novita.errors import (
@@ -31,7 +31,6 @@ from instances.phases import refresh_phase
 from instances.provider_key import note_key_refused
 from instances.reclaims import is_reclaiming
 
-NEVER_FAIL = (Verb.STOP, Verb.DELETE)
 AUTH_GAP = timedelta(seconds=60)
 
 
@@ -191,6 +190,23 @@ def alarm_unconfirmed(job: Job, instance: Instance, now: datetime) -> None:
     )
 
 
+def alarm_waiting(job: Job, instance: Instance, why: str, now: datetime) -> None:
+    """A stop or delete that Novita was not asked for, since it may not be yet: told anew with each doubling of the wait."""
+    waits = why if why.startswith("waits") else f"waits: {why}"
+    remedy = f"Look at {instance.machine} in Novita's console; it is asked for as soon as it may be"
+    if job.verb == Verb.STOP and instance.observed not in CALL_FROM[Verb.STOP]:
+        remedy += ". Novita stops only what runs and deletes in any state: delete it unless its disks are needed"
+    raise_alarm(
+        "unconfirmed",
+        str(instance.pk),
+        text=f"{instance.name}: its {job.verb} {waits}; {_billed_since(job, instance.machine, now)}",
+        remedy=remedy,
+        now=now,
+        instance=instance,
+        level=doublings(now - job.created_at),
+    )
+
+
 def _billed_since(job: Job, machine: Machine | None, now: datetime) -> str:
     since = f"since {job.created_at:%F %T} UTC"
     if machine is None or machine.billed_since is None:
@@ -199,7 +215,7 @@ def _billed_since(job: Job, machine: Machine | None, now: datetime) -> str:
     if machine.billed_price_usd_per_hour is None:
         return f"still billing {since}, at a price that Novita has not told"
     spent = interval_usd(max(job.created_at, machine.billed_since), now, machine.billed_price_usd_per_hour)
-    return f"still billing: ${spent:.2f} {since}"
+    return f"still billing at ${machine.billed_price_usd_per_hour.normalize():f} per hour: ${spent:.2f} {since}"
 
 
 def _confirming(job: Job, outcome: str, *, now: datetime, **changes: Any) -> None:

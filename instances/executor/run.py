@@ -17,7 +17,7 @@ from instances.executor.claims import claim, due_jobs
 from instances.executor.commands import call_command
 from instances.executor.facts import facts_of
 from instances.executor.steps import LONGEST_GAP, PROVE_EVERY, READ_EVERY, Act, JobFacts, Step, next_step
-from instances.lifecycle import OPEN_STATES, Observed, Verb
+from instances.lifecycle import NEVER_FAIL, OPEN_STATES, Observed, Verb
 from instances.models import Instance, Job, Machine
 from instances.novita.client import Novita
 from instances.novita.errors import NotFound, NovitaError
@@ -123,16 +123,25 @@ def _take(step: Step, job: Job, instance: Instance, client: Novita) -> None:
     elif step.act is Act.START_OVER:
         create.start_over(job, instance, step)
     elif step.act is Act.WAIT:
-        if job.call_outcome and job.called_at and now - job.called_at > LONGEST_GAP:
-            _be_loud(job, instance, now)
+        _tell_long_wait(job, instance, step, now)
         outcomes.wait(job, step, now=now)
     else:
         outcomes.finish(job, step, now=now)
 
 
 def _be_loud(job: Job, instance: Instance, now: datetime) -> None:
-    if job.verb in outcomes.NEVER_FAIL:
+    if job.verb in NEVER_FAIL:
         outcomes.alarm_unconfirmed(job, instance, now)
+
+
+def _tell_long_wait(job: Job, instance: Instance, step: Step, now: datetime) -> None:
+    """Of what ends a bill, whether Novita was asked and is at it, or may not be asked yet."""
+    if job.verb not in NEVER_FAIL or now - (job.called_at or job.created_at) <= LONGEST_GAP:
+        return
+    if job.call_outcome:
+        outcomes.alarm_unconfirmed(job, instance, now)
+    else:
+        outcomes.alarm_waiting(job, instance, step.reason, now)
 
 
 def _read(job: Job, instance: Instance, client: Novita) -> Step:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from instances.lifecycle import MOVING, WISH_VERBS, Observed, Verb
+from instances.lifecycle import CALL_FROM, MOVING, WISH_VERBS, Observed, Verb
 
 
 class Act(StrEnum):
@@ -70,15 +70,6 @@ LONGEST_GAP = timedelta(minutes=10)
 EDIT_SHOWS_WITHIN = timedelta(minutes=5)
 ERRAND_SHOWS_WITHIN = timedelta(hours=2)
 
-_CALL_FROM: dict[Verb, frozenset[Observed]] = {
-    Verb.START: frozenset({Observed.EXITED}),
-    Verb.STOP: frozenset({Observed.RUNNING}),
-    Verb.DELETE: frozenset(set(Observed) - {Observed.REMOVING, Observed.ABSENT, Observed.NOTHING}),
-    Verb.RESTART: frozenset({Observed.RUNNING}),
-    Verb.EDIT: frozenset({Observed.RUNNING, Observed.EXITED}),
-    Verb.MIGRATE: frozenset({Observed.RUNNING, Observed.EXITED}),
-    Verb.SAVE_IMAGE: frozenset({Observed.RUNNING, Observed.EXITED}),
-}
 _ERRANDS = (Verb.RESTART, Verb.EDIT, Verb.MIGRATE, Verb.SAVE_IMAGE)
 
 
@@ -97,6 +88,11 @@ def next_step(facts: JobFacts) -> Step:
 def repeat_gap(attempts: int, settle: timedelta) -> timedelta:
     """How long the n-th call may take to show before it is repeated: 30 s, or less to settle, doubling to 10 min."""
     return min(min(timedelta(seconds=30), settle) * (1 << min(max(attempts - 1, 0), 10)), LONGEST_GAP)
+
+
+def doublings(waited: timedelta) -> int:
+    """How loud a wait is told that no call counts: 0 up to the longest gap, then one more with each doubling."""
+    return (waited // LONGEST_GAP).bit_length()
 
 
 def capacity_gap(attempts: int) -> timedelta:
@@ -121,7 +117,7 @@ def _before_call(facts: JobFacts) -> Step:
         return Step(act=Act.READ)
     if facts.repeats and facts.shown:
         return Step(act=Act.SUCCEED, reason="Novita shows it by now")
-    if facts.observed in _CALL_FROM[facts.verb]:
+    if facts.observed in CALL_FROM[facts.verb]:
         return Step(act=Act.CALL)
     if facts.verb in _ERRANDS:
         return Step(
@@ -177,7 +173,7 @@ def _confirm_wish(facts: JobFacts) -> Step:
         return Step(act=Act.FAIL, code="exited", reason=_exit_text("it started and stopped again", facts))
     if facts.verb is Verb.START and facts.patience_until and facts.now > facts.patience_until:
         return Step(act=Act.FAIL, code="start_not_shown", reason="Novita took the start and never showed it running")
-    if facts.observed in _CALL_FROM[facts.verb]:
+    if facts.observed in CALL_FROM[facts.verb]:
         return Step(act=Act.CALL, reason=f"asked {facts.attempts} times, and Novita still shows it {facts.observed}")
     return _wait(facts, f"waits, since Novita shows it {facts.observed}")
 

@@ -40,7 +40,7 @@ _WORDS = {
 }
 # Kinds not named here are told by their own words.
 _ALARM_WORDS = {
-    "unconfirmed": "Novita does not confirm a stop or a deletion",
+    "unconfirmed": "a stop or a deletion is not done at Novita",
     "surplus_machine": "a second machine of it is billed",
     "unmanaged_billing": "instances that nobody made here are billed",
     "startup_overdue": "it does not come up",

@@ -11,7 +11,7 @@ from django.db import transaction
 from instances import set_aside
 from instances.alarms import clear_alarm
 from instances.events import Actor, current_request_id, record
-from instances.lifecycle import WISH_VERBS, JobState, Observed, Verb, Wanted, next_verb, wish_shown_by
+from instances.lifecycle import NEVER_FAIL, WISH_VERBS, JobState, Observed, Verb, Wanted, next_verb, wish_shown_by
 from instances.models import Instance, Job
 from instances.phases import current_job
 from instances.reclaims import end_by_wish, note_job_end
@@ -69,7 +69,7 @@ def end_job(
         clear_alarm(set_aside.KIND, f"job:{job.pk}", now=now)
     job.state, job.finished_at, job.lease_until, job.superseded_by = state, now, None, superseded_by
     job.error_code, job.error_detail = error_code, reason[:2000] if error_code else ""
-    if job.verb in (Verb.STOP, Verb.DELETE):
+    if job.verb in NEVER_FAIL:
         clear_alarm("unconfirmed", str(instance.pk), now=now)
     job.fence += 1  # whoever still works on it finds its result dropped
     job.save(

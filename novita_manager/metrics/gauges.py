@@ -5,11 +5,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
-from django.db.models import Count, F, Min, Q, Sum
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, Sum
 from django.db.models.functions import Coalesce
 from prometheus_client.core import Metric
 
-from instances.lifecycle import ENDED_PHASES, OPEN_STATES, Phase, Verb, Wanted
+from instances.lifecycle import ENDED_PHASES, NEVER_FAIL, OPEN_STATES, Phase, Wanted
 from instances.models import Alarm, AutomationPause, Instance, Job, Machine, ProviderAccount
 from novita_manager.metrics import machinery
 from novita_manager.metrics.families import flag, gauge, single
@@ -54,8 +54,9 @@ def _billed() -> tuple[Decimal, Metric]:
 
 
 def _unconfirmed() -> Iterator[Metric]:
-    """Stops and deletes that were called for and that no read has shown yet: the money that should not run."""
-    called = Q(jobs__state__in=OPEN_STATES, jobs__verb__in=[Verb.STOP, Verb.DELETE], jobs__attempts__gt=0)
+    """Stops and deletes that were called for, or wait for it so long that it is alarmed, and that no read has shown yet."""
+    alarmed = Exists(Alarm.objects.filter(kind="unconfirmed", cleared_at=None, instance=OuterRef("pk")))
+    called = Q(jobs__state__in=OPEN_STATES, jobs__verb__in=NEVER_FAIL) & (Q(jobs__attempts__gt=0) | alarmed)
     rows = (
         Instance.objects.managed()
         .filter(called, met_at=None, wanted__in=[Wanted.STOPPED, Wanted.DELETED])
@@ -69,7 +70,7 @@ def _unconfirmed() -> Iterator[Metric]:
     wishes = [str(wish) for wish in (Wanted.STOPPED, Wanted.DELETED)]
     yield gauge(
         "unconfirmed_instances",
-        "Instances whose stop or delete was called for at least once and is shown by no read yet.",
+        "Instances whose stop or delete was called for, or waits for it and is alarmed, and is shown by no read yet.",
         {(wish,): float(found.get(wish, (0, 0))[0]) for wish in wishes},
         "wanted",
     )

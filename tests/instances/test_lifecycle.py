@@ -20,6 +20,7 @@ from instances.lifecycle import (
     wish_shown_by,
 )
 
+COSTS = "; still billed at $0.35 per hour"
 LIVING = set(Observed) - {Observed.NOTHING, Observed.ABSENT}
 
 # What an unmet wish needs, read off the rules: a stop is asked for wherever something may still come to run, and only the
@@ -188,6 +189,29 @@ def test_a_phase_that_failed_for_a_deadline_says_what_it_still_costs_and_heals()
     healed = replace(late, observed=Observed.RUNNING, health=HealthState.OK, well_since_running=True)
     assert phase_of(healed)[0] is Phase.READY
     assert Observed.CREATING not in BILLED
+
+
+@pytest.mark.parametrize(
+    ("verb", "observed", "says"),
+    [
+        ("stop", Observed.PULLING, f"waits, since Novita shows it pulling{COSTS}"),
+        ("stop", Observed.UNKNOWN, f"waits, since Novita shows it unknown{COSTS}"),
+        ("stop", Observed.CREATING, "waits, since Novita shows it creating"),
+        ("stop", Observed.RUNNING, f"not sent to Novita yet{COSTS}"),
+        ("stop", Observed.NOTHING, "not sent to Novita yet"),
+        ("delete", Observed.REMOVING, f"waits, since Novita shows it removing{COSTS}"),
+        ("delete", Observed.PULLING, f"not sent to Novita yet{COSTS}"),
+        ("delete", Observed.EXITED, "not sent to Novita yet"),
+        ("start", Observed.EXITED, "not sent to Novita yet"),
+        ("restart", Observed.RUNNING, "not sent to Novita yet"),
+    ],
+)
+def test_what_is_not_sent_yet_says_what_it_waits_for_and_what_a_stop_still_costs(
+    verb: str, observed: Observed, says: str
+) -> None:
+    facts = PhaseFacts(verb=verb, observed=observed, raw_status=str(observed), price_text="at $0.35 per hour")
+
+    assert phase_of(facts) == (Phase.REQUESTED, f"{verb} is asked for and {says}")
 
 
 def test_an_announced_reclaim_keeps_the_phase_and_is_told() -> None:

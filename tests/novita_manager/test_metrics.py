@@ -114,6 +114,19 @@ def test_an_empty_database_tells_zeros_and_leaves_out_what_is_not_known() -> Non
     assert not {"balance_usd", "balance_runway_seconds", "data_age_seconds"} & {name for name, _ in found}
 
 
+def test_a_stop_that_waits_unsent_counts_as_unconfirmed_once_it_is_alarmed() -> None:
+    now = datetime.now(UTC)
+    instance = make_instance(status="pulling", machine={"billed_since": now, "billed_price_usd_per_hour": Decimal("0.35")})
+    make_job(instance, now=now)
+    assert samples()[named("unconfirmed_instances", wanted="stopped")] == 0
+
+    raise_alarm("unconfirmed", str(instance.pk), text="it waits", remedy="look", now=now, instance=instance)
+
+    found = samples()
+    assert found[named("unconfirmed_instances", wanted="stopped")] == 1
+    assert found[named("unconfirmed_usd_per_hour", wanted="stopped")] == pytest.approx(0.35)
+
+
 def test_the_fleet_its_money_and_what_waits() -> None:
     a_busy_fleet()
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from instances.models import Instance
+from instances.models import Event, Instance
 from instances.novita.simulator.lifecycle import enter
-from instances.operations import pause_automation
+from instances.operations import pause_automation, request_stop
 from tests.driving import Drive, driving, event_types
 from tests.factories import PERSON
 
@@ -117,6 +117,41 @@ def test_a_pull_that_was_to_be_stopped_is_stopped_once_it_runs(drive: Drive) -> 
     drive.until_phase(instance, "stopped", step=STEP)
 
     assert drive.count("stop") == 1
+
+
+def test_a_pull_that_was_to_be_stopped_and_goes_on_stays_alarmed_without_a_gap(drive: Drive) -> None:
+    instance = never_pulled(drive, on_startup_timeout="stop")
+    drive.until(lambda: drive.alarms("startup_overdue"), step=STEP)
+
+    for _ in range(3 * 60):
+        drive.step(60)
+        assert drive.alarms("startup_overdue")
+
+    [alarm] = drive.alarms("unconfirmed")
+    assert "its stop waits, since Novita shows it pulling; still billing" in alarm.text
+    instance.refresh_from_db()
+    assert (instance.wanted, instance.phase, drive.count("stop")) == ("stopped", "requested", 0)
+    assert "stop is asked for and waits, since Novita shows it pulling; still billed at $0." in instance.phase_reason
+
+    end_the_pull(drive)
+    drive.until_phase(instance, "stopped", step=STEP)
+    drive.step()
+    assert drive.alarms("unconfirmed") == drive.alarms("startup_overdue") == []
+
+
+def test_a_persons_stop_of_a_pull_that_goes_on_is_told_ever_louder_with_what_it_costs(drive: Drive) -> None:
+    instance = never_pulled(drive)
+    request_stop(instance.pk, actor=PERSON, reason="enough", now=drive.now)
+
+    drive.let_pass(9 * 60, step=STEP)
+    assert drive.alarms("unconfirmed") == []
+    drive.let_pass(3 * 60 * 60, step=30)
+
+    told = list(Event.objects.filter(after__kind="unconfirmed").order_by("id").values_list("type", "reason"))
+    assert [type_ for type_, _ in told] == ["alarm.opened", *["alarm.escalated"] * 4]  # after 10, 20, 40, 80 and 160 minutes
+    spent = [float(text.split("per hour: $")[1].split(" ")[0]) for _, text in told]
+    assert spent == sorted(set(spent))
+    assert (drive.count("stop"), drive.count("delete")) == (0, 0)
 
 
 def test_a_pause_holds_the_stop_and_its_end_makes_it_good(drive: Drive) -> None:

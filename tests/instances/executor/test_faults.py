@@ -323,7 +323,7 @@ def test_what_novita_takes_and_does_not_do_is_repeated_loud_and_never_called_don
     assert (instance.phase, instance.met) == (doing, False)
     assert f"instance.{done}" not in event_types(instance)
     [alarm] = drive.alarms("unconfirmed")
-    assert "still billing: $0." in alarm.text
+    assert "still billing at $0." in alarm.text
     assert drive.count(verb) in (3, 4)  # after 30 s, 60 s, 120 s
     assert instance.machine is not None
     assert instance.machine.billed_since is not None

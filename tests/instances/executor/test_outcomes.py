@@ -12,7 +12,7 @@ from instances.executor import outcomes
 from instances.executor.claims import claim
 from instances.executor.commands import call_command
 from instances.executor.run import carry_out, derive_missing
-from instances.executor.steps import Act, JobFacts, Step, next_step
+from instances.executor.steps import LONGEST_GAP, Act, JobFacts, Step, next_step
 from instances.lifecycle import Observed, Verb
 from instances.models import Alarm, Instance, Job
 from instances.novita.errors import RateLimited
@@ -25,7 +25,7 @@ from instances.operations import (
     request_stop,
     retry_job,
 )
-from tests.factories import NOW, PERSON, make_instance, make_job
+from tests.factories import NOW, PERSON, make_account, make_instance, make_job
 from tests.instances.novita.factory import make_client
 
 pytestmark = pytest.mark.django_db
@@ -141,6 +141,48 @@ def test_a_stop_that_novita_is_at_for_long_is_loud() -> None:
     carry_out(job.pk, client=make_client(base_url=NOWHERE, retry_attempts=1))
 
     assert alarms("unconfirmed") == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "status"),
+    [
+        *[("stop", status) for status in ("creating", "pulling", "starting", "restarting", "migrating", "puzzling")],
+        ("delete", "removing"),
+    ],
+)
+def test_what_novita_may_not_be_asked_for_yet_is_loud_once_it_has_waited_long(verb: str, status: str) -> None:
+    now = timezone.now()
+    job = make_job(make_instance(status=status), verb=verb, now=now - LONGEST_GAP + 30 * SECOND)
+
+    carry_out(job.pk, client=make_client(base_url=NOWHERE, retry_attempts=1))
+    assert alarms("unconfirmed") == 0
+    Job.objects.update(created_at=now - LONGEST_GAP - SECOND, next_attempt_at=now)
+    carry_out(job.pk, client=make_client(base_url=NOWHERE, retry_attempts=1))
+
+    [alarm] = Alarm.objects.filter(kind="unconfirmed", cleared_at=None)
+    job.refresh_from_db()
+    assert f"its {verb} waits, since Novita shows it " in alarm.text
+    assert (job.state, job.attempts) == ("queued", 0)
+
+
+def test_a_stop_that_waits_for_the_key_to_be_taken_is_loud_once_it_has_waited_long() -> None:
+    now = timezone.now()
+    make_account(key_refused_since=now)
+    job = make_job(make_instance(), verb="stop", now=now - LONGEST_GAP - SECOND)
+
+    carry_out(job.pk, client=make_client(base_url=NOWHERE, retry_attempts=1))
+
+    [alarm] = Alarm.objects.filter(kind="unconfirmed", cleared_at=None)
+    assert "its stop waits: Novita refuses the API key" in alarm.text
+
+
+def test_an_errand_that_waits_long_is_not_loud() -> None:
+    job = make_job(make_instance(status="exited"), verb="start", now=timezone.now() - 2 * LONGEST_GAP)
+    make_account(key_refused_since=timezone.now())
+
+    carry_out(job.pk, client=make_client(base_url=NOWHERE, retry_attempts=1))
+
+    assert alarms("unconfirmed") == 0
 
 
 def test_one_call_that_never_left_is_not_loud_yet() -> None:

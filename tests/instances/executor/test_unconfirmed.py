@@ -34,8 +34,8 @@ def test_it_is_repeated_at_growing_gaps_and_told_with_each_doubling(drive: Drive
     told = list(Event.objects.filter(after__kind="unconfirmed").order_by("id").values_list("type", "reason"))
     assert [type_ for type_, _ in told] == ["alarm.opened", *["alarm.escalated"] * 3]  # at 2, 4, 8 and 16 calls
     [alarm] = drive.alarms("unconfirmed")
-    assert "still billing: $0." in alarm.text
-    spent = [float(text.split("still billing: $")[1].split(" ")[0]) for text in (told[0][1], alarm.text)]
+    assert "still billing at $0." in alarm.text
+    spent = [float(text.split("per hour: $")[1].split(" ")[0]) for text in (told[0][1], alarm.text)]
     assert spent[0] < spent[1]
     instance.refresh_from_db()
     assert (instance.phase, instance.met) == ("stopping", False)
