@@ -81,7 +81,7 @@ def _take(step: ReplaceStep, job: Job, instance: Instance, old: Machine, new: Ma
     elif new is not None and step.act is ReplaceAct.UNDO:
         undo(job, new, step, client)
     else:
-        end(job, old, step)
+        end(job, old, new, step)
 
 
 def _call(job: Job, instance: Instance, old: Machine, client: Novita) -> None:

@@ -1,5 +1,7 @@
 """The ends of a replacement: the new one takes over, and one of the two is let go. Each proven anew under the lock."""
 
+from datetime import datetime
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -10,13 +12,13 @@ from instances.executor import outcomes
 from instances.executor.claims import lease, may_call, store
 from instances.executor.replace_facts import still
 from instances.executor.replace_steps import WAIT_EVERY, ReplaceAct, ReplaceStep
-from instances.executor.steps import Act, Step
+from instances.executor.steps import Act, Step, doublings
 from instances.failpoints import reach
 from instances.lifecycle import Observed
 from instances.models import Instance, Job, Machine
 from instances.moves import place_of
 from instances.novita.client import Novita
-from instances.novita.errors import NotFound, NovitaError, Unavailable
+from instances.novita.errors import AuthFailed, NotFound, NovitaError, Unavailable
 from instances.observation import locked_account, note_surplus
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
@@ -85,25 +87,38 @@ def undo(job: Job, new: Machine, step: ReplaceStep, client: Novita) -> None:
         if not still(job, fresh, ReplaceAct.UNDO, now=now):
             store(job, lease_until=None, next_attempt_at=now + WAIT_EVERY)
             return
-        undos = int(job.arguments.get("undos", 0)) + 1
-        told = {"undone": True, "undone_code": step.code, "undone_reason": step.reason, "undos": undos}
+        undos = int(job.arguments.get("undos", 0))
+        told = {"undone": True, "undone_code": step.code, "undone_reason": step.reason}
         if not store(job, **lease(), arguments={**job.arguments, **told}):
             return
         new.refresh_from_db()
+        told_before = new.surplus_since is not None
         new.let_go_at, new.surplus_since = now, new.surplus_since or now
         new.save(update_fields=["let_go_at", "surplus_since"])
-        _tell_undone(fresh, new, step, undos)
+        if not told_before:
+            place = {"novita_id": new.novita_id}
+            record("instance.surplus_found", at=now, actor=SYSTEM, instance=fresh, job=job, reason=step.reason, after=place)
+        _name_undone(fresh, new, step.reason, undos, now=now)
     reach("replace.before_delete")
     if not may_call(job):
         return
-    _, detail = _delete(new, client)
+    was_asked, detail = _delete(new, client)
     reach("replace.after_delete")
+    if was_asked:
+        store(job, arguments={**job.arguments, "undos": undos + 1})  # what never came back is asked again, and not counted
     reason = f"{step.reason}; waits for Novita to show the new one deleted{detail}"
     outcomes.wait(job, Step(act=Act.WAIT, reason=reason, at=now + WAIT_EVERY), now=now)
 
 
-def end(job: Job, old: Machine, step: ReplaceStep) -> None:
+def end(job: Job, old: Machine, new: Machine | None, step: ReplaceStep) -> None:
     now = timezone.now()
+    if job.arguments.get("undone") and new is not None and new.novita_id:
+        with transaction.atomic():
+            locked_account()
+            fresh = locked_instance(job.instance_id)
+            new.refresh_from_db()
+            if fresh.machine_id != new.pk and new.observed is not Observed.ABSENT:
+                _name_undone(fresh, new, step.reason, int(job.arguments.get("undos", 0)), now=now, asks_again=False)
     if job.arguments.get("swapped") and old.observed is not Observed.ABSENT:
         with transaction.atomic():
             fresh = locked_instance(job.instance_id)
@@ -114,23 +129,23 @@ def end(job: Job, old: Machine, step: ReplaceStep) -> None:
     outcomes.finish(job, Step(act=ENDS[step.act], code=step.code, reason=step.reason), now=now)
 
 
-def _tell_undone(instance: Instance, new: Machine, step: ReplaceStep, undos: int) -> None:
-    """Once by an event; with each doubling of the calls the alarm is told anew, with what the machine costs."""
-    now = new.let_go_at or timezone.now()
+def _name_undone(
+    instance: Instance, new: Machine, reason: str, undos: int, *, now: datetime, asks_again: bool = True
+) -> None:
+    """What the new one costs until it is gone, and what is done about it: told anew with each doubling of calls or time."""
     price = new.billed_price_usd_per_hour or new.price_usd_per_hour
     cost = "at a price that Novita has not told" if price is None else f"at ${price.normalize():f} per hour"
-    how = f"it was to replace {instance.name}, and {step.reason}: its deletion is asked for; until then it is billed {cost}"
-    if undos == 1:
-        note_surplus(instance, new, now=now, how=how)
-        return
+    in_vain = f"; asked {undos} times in vain" if undos > 1 and asks_again else ""
+    then = "it is asked again, ever more slowly, until it is gone" if asks_again else "nothing here asks again"
     raise_alarm(
         "surplus_machine",
         new.novita_id or "",
-        text=f"{instance.name} has a second live machine at Novita, {new.novita_id}: {how}; asked {undos} times in vain",
-        remedy=f"Delete {new.novita_id} in Novita's console; it is asked again, ever more slowly, until it is gone",
+        text=f"{instance.name} has a second live machine at Novita, {new.novita_id}: it was to replace {instance.name}, and "
+        f"{reason}: it is billed {cost} until Novita shows it deleted{in_vain}",
+        remedy=f"Delete {new.novita_id} in Novita's console; {then}",
         now=now,
         instance=instance,
-        level=undos.bit_length(),
+        level=max(undos.bit_length(), doublings(now - (new.surplus_since or now))),
     )
 
 
@@ -141,5 +156,5 @@ def _delete(machine: Machine, client: Novita) -> tuple[bool, str]:
     except NotFound:
         return True, ""
     except NovitaError as error:
-        return not isinstance(error, Unavailable), f": {error.message}"
+        return not isinstance(error, Unavailable | AuthFailed), f": {error.message}"
     return True, ""

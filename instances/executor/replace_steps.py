@@ -39,8 +39,8 @@ class ReplaceFacts:
     """`needed`: the reclaim it is for is still open, and the old one does not run again. `ready_by`: until when the new one
     must be ready. `kept`: why no rule may do away with the old one; `held`: why not now.
 
-    `lets` counts how often the deletion of the old one was asked for, the last time at `let_go_at`; `undos` and `undo_at`
-    the same of the new one, `undone_code` and `undone_reason` how the job ends then.
+    `lets` counts how often the deletion of the old one was asked for, the last time at `let_go_at`. `undos` counts that of
+    the new one by calls that came back, `undo_at` is the last try; `undone_code` and `undone_reason` say how the job ends.
     """
 
     now: datetime
@@ -159,7 +159,10 @@ def _after_swap(facts: ReplaceFacts) -> ReplaceStep:
 
 
 def _after_undo(facts: ReplaceFacts) -> ReplaceStep:
-    """Nothing follows but its end, once the new one is shown gone; who wants something else waits for one gap at most."""
+    """Nothing follows but its end, once the new one is shown gone.
+
+    Who wants something else waits until Novita was asked, and for one gap after that at most.
+    """
     code, reason = facts.undone_code, facts.undone_reason or "the new one was given up"
     end = ReplaceAct.FAIL if code else ReplaceAct.SUPERSEDE
     if not facts.new_known or facts.new is Observed.ABSENT:
@@ -167,8 +170,10 @@ def _after_undo(facts: ReplaceFacts) -> ReplaceStep:
     if facts.new_is_current:
         return ReplaceStep(act=end, code=code, reason=f"{reason}; it is the instance's by now, and is kept")
     again_at = facts.undo_at + repeat_gap(facts.undos, facts.settle) if facts.undo_at else facts.now
+    if facts.yields and facts.new is Observed.REMOVING:
+        return ReplaceStep(act=ReplaceAct.SUPERSEDE, reason=f"{reason}; Novita is deleting it")
     waits = facts.now < again_at or facts.new is Observed.REMOVING
-    if facts.yields and facts.undos and (facts.new is Observed.REMOVING or not waits):
+    if facts.yields and facts.undos and not waits:
         return ReplaceStep(act=ReplaceAct.SUPERSEDE, reason=f"{reason}; its deletion was asked for and is not shown yet")
     if waits:
         return _wait(facts, f"{reason}; waits for Novita to show the new one deleted")

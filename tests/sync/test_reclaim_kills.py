@@ -7,8 +7,10 @@ import pytest
 from instances import failpoints
 from instances.failpoints import MOMENTS
 from instances.models import Instance, Reclaim
+from instances.operations import request_delete
 from tests.driving import Drive
-from tests.sync.reclaiming import novita_id, settled, spot
+from tests.factories import PERSON
+from tests.sync.reclaiming import HOUR, novita_id, settled, spot
 
 pytestmark = pytest.mark.django_db
 
@@ -71,3 +73,25 @@ def test_whoever_comes_next_ends_with_one_machine(
     assert Reclaim.objects.filter(outcome="back").count() == 1
     assert drive.count("create") <= 2
     assert drive.count("migrate") <= 2
+
+
+@pytest.mark.parametrize("step", ["replace.before_delete", "replace.after_delete"])
+def test_whoever_comes_next_lets_the_new_one_go_where_all_was_to_be_deleted(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    drive.with_reclaims = True
+    instance = settled(drive, on_reclaim={"on_notice": "replace"})
+    spot(drive, instance, "notify", deadline_seconds=HOUR)
+    drive.until(lambda: len(drive.living()) == 2, seconds=60)
+    death = Death(step, monkeypatch)
+
+    request_delete(instance.pk, actor=PERSON, reason="enough", now=drive.now)
+    for _ in range(120):
+        try:
+            drive.step(5)
+        except Died:
+            continue
+
+    instance.refresh_from_db()
+    assert death.deaths == 1
+    assert (instance.phase, drive.living(), drive.alarms("surplus_machine")) == ("deleted", [], [])

@@ -136,6 +136,39 @@ def test_a_stop_wished_while_it_is_replaced_leaves_one_stopped_machine(drive: Dr
     assert Reclaim.objects.get().outcome == "wish"
 
 
+@pytest.mark.parametrize("wish", [operations.request_stop, operations.request_delete])
+def test_a_wish_does_not_end_a_replacement_whose_undoing_never_left_the_house(drive: Drive, wish: Any) -> None:
+    instance = settled(drive, on_reclaim={"on_notice": "replace"})
+    spot(drive, instance, "notify", deadline_seconds=HOUR)
+    drive.until(lambda: len(drive.living()) == 2, seconds=60)
+    drive.faults({"call": "delete", "kind": "429", "count": 3})
+
+    wish(instance.pk, actor=PERSON, reason="enough", now=drive.now)
+    drive.until(lambda: drive.alarms("surplus_machine"), step=3)
+    assert "asked" not in drive.alarms("surplus_machine")[0].text
+    drive.let_pass(600, step=5)
+
+    stays = ["exited"] if wish is operations.request_stop else []
+    assert [one["status"] for one in drive.living()] == stays
+    assert drive.alarms("surplus_machine") == []
+    assert event_types(instance).count("instance.surplus_found") == 1
+
+
+def test_a_wish_that_goes_on_leaves_a_new_one_that_novita_does_not_delete_truthfully_named(drive: Drive) -> None:
+    instance = settled(drive, on_reclaim={"on_notice": "replace"})
+    spot(drive, instance, "notify", deadline_seconds=HOUR)
+    drive.until(lambda: len(drive.living()) == 2, seconds=60)
+    drive.faults({"call": "delete", "kind": "500"})
+
+    operations.request_stop(instance.pk, actor=PERSON, reason="enough", now=drive.now)
+    drive.until_phase(instance, "stopped", step=2)
+
+    [alarm] = drive.alarms("surplus_machine")
+    assert alarm.subject != novita_id(instance)
+    assert "its deletion was asked for" in alarm.text
+    assert "nothing here asks again" in alarm.remedy
+
+
 @pytest.mark.parametrize(
     ("ending", "alive"),
     [("migrate_keeps_old", 1), ("migrate_makes_new", 1), ("migrate_leaves_both", 2), ("migrate_loses_all", 1)],

@@ -25,6 +25,7 @@ def unanswered(**changes: Any) -> ReplaceFacts:
     return facts(**asked | changes)
 
 
+LONG_AGO = NOW - timedelta(hours=1)
 READY = {"new": Observed.RUNNING, "new_details_read": True, "new_is_well": True}
 SWAPPED = {**READY, "swapped": True, "new_is_current": True}
 UNDONE = {"undone": True, "undone_code": "not_ready", "undos": 1, "undo_at": NOW}
@@ -68,6 +69,8 @@ UNDONE = {"undone": True, "undone_code": "not_ready", "undos": 1, "undo_at": NOW
         (facts(**READY, **UNDONE | {"undo_at": NOW - timedelta(hours=1), "undos": 30}), ReplaceAct.UNDO),
         (facts(**READY, **UNDONE, yields=True), ReplaceAct.WAIT),
         (facts(**READY, **UNDONE | {"undo_at": NOW - timedelta(minutes=1)}, yields=True), ReplaceAct.SUPERSEDE),
+        (facts(**READY, **UNDONE | {"undo_at": LONG_AGO, "undos": 0}, yields=True), ReplaceAct.UNDO),
+        (facts(**UNDONE | {"undos": 0}, new=Observed.REMOVING, yields=True), ReplaceAct.SUPERSEDE),
         (facts(**UNDONE, new=Observed.ABSENT), ReplaceAct.FAIL),
         (facts(**UNDONE | {"undone_code": ""}, new=Observed.ABSENT), ReplaceAct.SUPERSEDE),
         (facts(**SWAPPED, old=Observed.ABSENT), ReplaceAct.SUCCEED),
@@ -122,6 +125,8 @@ def test_the_old_one_is_let_go_only_after_the_new_one_took_its_place(known: Repl
     if known.undone:
         ends = (ReplaceAct.SUCCEED, ReplaceAct.FAIL, ReplaceAct.SUPERSEDE)
         assert step.act in (ReplaceAct.UNDO, ReplaceAct.WAIT, *ends)
+        gone = not known.new_known or known.new in (Observed.ABSENT, Observed.REMOVING) or known.new_is_current
+        assert step.act not in ends or gone or known.undos  # a living one is left only once its deletion was asked for
     if step.act is ReplaceAct.SWAP:
         assert known.new_is_well
         assert known.new is Observed.RUNNING
