@@ -18,6 +18,7 @@ from instances.models.instance import AutoStopMode
 from instances.novita.client import Novita
 from instances.novita.errors import InvalidState, NovitaError
 from instances.operations.automation import destruction_hold_reason, hold_reason
+from instances.operations.jobs import PORTS_BEFORE
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
 from instances.reclaims import is_taken
@@ -70,6 +71,8 @@ def _mark_sent(job: Job, instance: Instance) -> bool:
             arguments.setdefault("rootfs_size_gb", fresh.machine.rootfs_size_gb + arguments["expand_rootfs_gb"])
             if fresh.machine.rootfs_size_gb >= arguments["rootfs_size_gb"]:
                 del arguments["expand_rootfs_gb"]  # an earlier call brought it about: the rest of the edit remains
+        if "ports" in arguments and fresh.machine:
+            arguments.setdefault(PORTS_BEFORE, fresh.machine.ports)  # what must go: the call itself only names what stays
         if not store(
             job,
             state=JobState.SENT,

@@ -9,6 +9,7 @@ from instances.executor.steps import JobFacts
 from instances.lifecycle import Observed, Verb
 from instances.models import Instance, Job, Machine, ProviderAccount
 from instances.observation import effective_observed_at
+from instances.operations.jobs import PORTS_BEFORE
 
 
 def facts_of(job: Job, instance: Instance, *, now: datetime, provider_job: str = "") -> JobFacts:
@@ -28,7 +29,7 @@ def facts_of(job: Job, instance: Instance, *, now: datetime, provider_job: str =
         observed=instance.observed,
         observed_at=effective_observed_at(machine, account) if machine else None,
         status_error=machine.status_error if machine else "",
-        shown=machine is not None and _shown(job, machine, account),
+        shown=machine is not None and _shown(job, instance, machine, account),
         repeats="rootfs_size_gb" in job.arguments,
         created_at=job.created_at,
         ran_anew=machine is not None and _ran_anew(job, machine),
@@ -38,21 +39,21 @@ def facts_of(job: Job, instance: Instance, *, now: datetime, provider_job: str =
     )
 
 
-def _shown(job: Job, machine: Machine, account: ProviderAccount | None) -> bool:
+def _shown(job: Job, instance: Instance, machine: Machine, account: ProviderAccount | None) -> bool:
     """Whether a read begun after the call shows that an errand was done; before its call, whether it was done already."""
     if job.is_about_own_moves:
         return job.call_outcome == "accepted"  # no read tells of it, and Novita's word is all there is
     if job.verb == Verb.EDIT and not job.was_called:
-        return _edited(job.arguments, machine)
+        return _edited(job, instance, machine)
     seen_at = effective_observed_at(machine, account)
     if job.call_ended_at is None or seen_at is None or seen_at <= job.call_ended_at:
         return False
     if job.verb == Verb.EDIT:
-        return _edited(job.arguments, machine)
+        return _edited(job, instance, machine)
     if job.verb == Verb.RESTART:
-        return machine.observed is Observed.RUNNING and (
-            _ran_anew(job, machine) or seen_at > job.call_ended_at + settings.SETTLE_PERIOD
-        )
+        # One that Novita took may be over between two reads; whether it took one without an answer, only a new run tells.
+        is_over = job.call_outcome == "accepted" and seen_at > job.call_ended_at + settings.SETTLE_PERIOD
+        return machine.observed is Observed.RUNNING and (is_over or _ran_anew(job, machine))
     return job.verb == Verb.MIGRATE and machine.observed is Observed.RUNNING and _ran_anew(job, machine)
 
 
@@ -65,11 +66,16 @@ def _ran_anew(job: Job, machine: Machine) -> bool:
     return seen or told
 
 
-def _edited(arguments: dict[str, Any], machine: Machine) -> bool:
-    wanted = arguments.get("ports")
+def _edited(job: Job, instance: Instance, machine: Machine) -> bool:
+    wanted = job.arguments.get("ports")
     if wanted is not None:
-        shown = {(one["port"], one["type"]) for one in machine.ports}
-        # Ports that Novita adds for tools of its own may stand beside those asked for.
-        if not {(one["port"], one["type"]) for one in wanted} <= shown:
+        shown, before = _pairs(machine.ports), _pairs(job.arguments.get(PORTS_BEFORE, machine.ports))
+        # Ports that Novita adds for tools of its own may stand beside those asked for, and none that was to go.
+        to_go = before - _pairs(wanted) - _pairs(instance.tools)
+        if not _pairs(wanted) <= shown or to_go & shown:
             return False
-    return machine.rootfs_size_gb >= int(arguments.get("rootfs_size_gb", 0))
+    return machine.rootfs_size_gb >= int(job.arguments.get("rootfs_size_gb", 0))
+
+
+def _pairs(ports: list[dict[str, Any]]) -> set[tuple[int, str]]:
+    return {(one["port"], one["type"]) for one in ports}

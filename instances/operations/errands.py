@@ -9,7 +9,7 @@ from django.db import transaction
 from instances.events import Actor
 from instances.lifecycle import JobState, Observed, Verb, Wanted
 from instances.models import Instance
-from instances.operations.jobs import end_job, open_job
+from instances.operations.jobs import asked_for, end_job, open_job
 from instances.operations.refusals import JobOpen, WrongPhase
 from instances.operations.wishes import managed_instance
 from instances.phases import current_job, refresh_phase
@@ -73,7 +73,7 @@ def _errand(
             end_job(job, JobState.SUPERSEDED, now=now, instance=instance, actor=actor, reason=reason)  # it comes again
             job = None
         if job is not None:
-            if job.verb == verb and job.arguments == arguments:
+            if job.verb == verb and asked_for(job) == arguments:
                 return instance
             raise JobOpen(f"its {job.verb} job {job.id} is open: wait for it or cancel it")
         if instance.wanted == Wanted.DELETED or instance.observed not in allowed:

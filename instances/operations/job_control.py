@@ -8,13 +8,20 @@ from django.db import IntegrityError, transaction
 from instances.events import Actor, record
 from instances.lifecycle import JobState, Observed, Verb, Wanted
 from instances.models import Instance, Job
-from instances.operations.jobs import derive_job, end_job, end_wish, open_job, patience_of, pursues_wish, write_wish
+from instances.operations.jobs import (
+    asked_for,
+    derive_job,
+    end_job,
+    end_wish,
+    open_job,
+    patience_of,
+    pursues_wish,
+    write_wish,
+)
 from instances.operations.refusals import JobOpen, JobSent, NameTaken, Unmanaged, WrongPhase
 from instances.operations.wishes import locked_instance
 from instances.phases import current_job, refresh_phase
 
-# What a replacement notes of its new machine: the next try makes one of its own.
-_OF_ONE_TRY = ("machine", "swapped", "lets", "undone", "undone_code", "undone_reason", "undos")
 _WISH_OF_RETRY = {Verb.CREATE: Wanted.RUNNING, Verb.START: Wanted.RUNNING}
 
 
@@ -56,7 +63,7 @@ def retry_job(job_id: UUID, *, actor: Actor, reason: str, now: datetime) -> Job:
             actor=actor,
             reason=reason or failed.reason,
             now=now,
-            arguments={name: value for name, value in failed.arguments.items() if name not in _OF_ONE_TRY},
+            arguments=asked_for(failed),
             patience_until=patience_of(instance, Verb(failed.verb), now),
         )
         refresh_phase(instance, now=now, actor=actor, reason=reason)

@@ -19,6 +19,9 @@ from instances.tally import Counter
 
 # How long a start refused for capacity is tried again when it was asked for.
 START_PATIENCE = timedelta(minutes=15)
+PORTS_BEFORE = "ports_before"
+# What a replacement notes of its new machine, and an edit of the ports it found: the next try begins without.
+_OF_ONE_TRY = ("machine", "swapped", "lets", "undone", "undone_code", "undone_reason", "undos", PORTS_BEFORE)
 FINISHED = Counter(
     name="novita_manager_jobs_finished",
     help="Jobs that ended, by verb and by how.",
@@ -51,6 +54,11 @@ def open_job(
     )
     record(f"job.{verb}_requested", at=now, actor=actor, instance=instance, job=job, reason=reason)
     return job
+
+
+def asked_for(job: Job) -> dict[str, Any]:
+    """Its arguments without what belongs to this one try: what a retry begins with."""
+    return {name: value for name, value in job.arguments.items() if name not in _OF_ONE_TRY}
 
 
 def end_job(
