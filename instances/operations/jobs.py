@@ -172,12 +172,25 @@ def write_wish(
         end_by_wish(instance, actor=actor, now=now)
 
 
+def has_undone_call(instance: Instance) -> bool:
+    """Whether the last call that may start, stop or end it has not settled, and may still change what is observed.
+
+    Jobs opened later that never came to a call hide it as little as what leaves the machine's state alone.
+    """
+    moving = instance.jobs.exclude(called_at=None).exclude(verb__in=(Verb.EDIT, Verb.SAVE_IMAGE))
+    last = moving.order_by("-called_at").first()
+    return last is not None and last.state not in (JobState.SUCCEEDED, JobState.FAILED)
+
+
 def end_wish(instance: Instance, *, now: datetime, actor: Actor, reason: str) -> None:
-    """A job that pursued the wish was cancelled or failed for good: what is observed becomes what is wanted."""
+    """A job that pursued the wish was cancelled or failed for good: what is observed becomes what is wanted.
+
+    It is met only where no call is left that may still change that.
+    """
     before = instance.wanted
     nothing = instance.observed is Observed.NOTHING
-    wanted = wish_shown_by(instance.observed)
-    write_wish(instance, wanted, actor=actor, reason=reason, now=now, met_at=now, given_up=nothing, failure=reason[:1000])
+    wanted, met_at = wish_shown_by(instance.observed), None if has_undone_call(instance) else now
+    write_wish(instance, wanted, actor=actor, reason=reason, now=now, met_at=met_at, given_up=nothing, failure=reason[:1000])
     record(
         "instance.wish_ended",
         at=now,

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from instances.events import Actor, record
 from instances.lifecycle import Observed, Phase, Verb, Wanted, next_verb, shows
 from instances.models import Instance
-from instances.operations.jobs import derive_job, open_job, supersede, write_wish
+from instances.operations.jobs import derive_job, has_undone_call, open_job, supersede, write_wish
 from instances.operations.refusals import NameTaken, Protected, Unmanaged, WrongPhase
 from instances.phases import current_job, refresh_phase
 
@@ -217,6 +217,4 @@ def _is_pursued(instance: Instance) -> bool:
 
 def _already(instance: Instance, wanted: Wanted) -> bool:
     """Whether what is observed meets the wish with no call of ours on its way that could still change it."""
-    last = instance.jobs.order_by("-created_at").first()
-    undone = last is not None and last.was_called and last.state not in ("succeeded", "failed")
-    return not undone and shows(wanted, instance.observed)
+    return shows(wanted, instance.observed) and not has_undone_call(instance)
