@@ -19,6 +19,7 @@ from instances.alarms import clear_alarm, raise_alarm
 from instances.consequences import Consequence, Meaning, Seen, consequence_of
 from instances.discovery import hand_over
 from instances.events import OUTSIDE, SYSTEM, record
+from instances.host_clock import is_ahead
 from instances.lifecycle import WISH_VERBS, JobState, Observed, Verb, Wanted, observed_of, shows
 from instances.models import Instance, Job, Machine, ProviderAccount, Reclaim
 from instances.models.machine import MachineQuerySet
@@ -70,9 +71,9 @@ def observe(
     account: ProviderAccount | None,
     listed: bool = False,
 ) -> bool:
-    """Take a reading over; `listed` where a list gave it. False where it is older than what is known."""
+    """Take a reading over; `listed` where a list gave it. False where it is older than what is known, or lies ahead."""
     known_at = effective_observed_at(machine, account)
-    if known_at is not None and began_at < known_at:
+    if is_ahead(began_at, now) or (known_at is not None and began_at < known_at):
         return False
     before, listed_at = machine.observed, _listed_at(machine.missing_since, account)
     differing = changes(machine, reading)
@@ -141,7 +142,7 @@ def observe_not_found(machine: Machine, *, began_at: datetime, now: datetime, ac
     Not while the account is frozen or its lists are doubted, nor within the settle period of a call of ours that may have
     moved it. Of what Novita called removed before it is the second proof.
     """
-    if machine.observed_at is not None and began_at < machine.observed_at:
+    if is_ahead(began_at, now) or (machine.observed_at is not None and began_at < machine.observed_at):
         return False
     known_at = effective_observed_at(machine, account)
     machine.not_found_at = began_at
@@ -298,6 +299,7 @@ def _tell_move(instance: Instance, machine: Machine, before: Observed, began_at:
     if machine.observed is Observed.RUNNING:
         if machine.running_since != began_at:
             return  # the same run goes on
+        price = None if machine.price_usd_per_hour is None else str(machine.price_usd_per_hour)
         health_checks.await_endpoints(instance)
         record(
             "instance.running",
@@ -306,14 +308,10 @@ def _tell_move(instance: Instance, machine: Machine, before: Observed, began_at:
             instance=instance,
             reason="Novita reports running",
             before={"status": str(before)},
-            after={"novita_id": machine.novita_id, "region": machine.region, "price_usd_per_hour": _money(machine)},
+            after={"novita_id": machine.novita_id, "region": machine.region, "price_usd_per_hour": price},
         )
     elif machine.observed is not Observed.UNKNOWN and before in (Observed.RUNNING, Observed.UNKNOWN):
         health_checks.end_checks(instance)
-
-
-def _money(machine: Machine) -> str | None:
-    return None if machine.price_usd_per_hour is None else str(machine.price_usd_per_hour)
 
 
 _STARTERS = (Verb.CREATE, Verb.START, Verb.RESTART, Verb.MIGRATE, Verb.REPLACE)

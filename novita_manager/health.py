@@ -22,6 +22,7 @@ from rest_framework.response import Response
 
 from instances.alarms import clear_alarm, raise_alarm
 from instances.api.times import rfc3339
+from instances.host_clock import is_ahead
 from instances.lifecycle import OPEN_STATES
 from instances.models import Alarm, Job, PeriodicWork, ProviderAccount, ProviderBreaker
 from instances.novita.breaker import BreakerState
@@ -250,8 +251,11 @@ def _provider(now: datetime) -> Check:
     opened = {kind: state.opened_at for kind, state in breakers.items() if state.is_open}
     listed_at = account.complete_list_at
     limit = max(settings.INSTANCE_POLL_INTERVAL * _STALE_LISTS, timedelta(minutes=1))
-    stale = listed_at is None or now - listed_at > limit
+    ahead = is_ahead(listed_at, now)
+    stale = listed_at is None or ahead or now - listed_at > limit
     age = f"the last complete list is from {rfc3339(listed_at)}" if listed_at else "no complete list was read yet"
+    if ahead:
+        age = f"{age}, later than now: the clock was set back"
     if stale and listed_at is not None and "list" in opened:
         return Check(status=DOWN, detail=f"Novita does not answer; {age}", since=listed_at)
     if account.key_refused_since is not None:

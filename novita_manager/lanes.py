@@ -19,7 +19,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from autostop import passes, safety
-from instances import catalogue, health_checks, periodic, tally
+from instances import catalogue, health_checks, host_clock, periodic, tally
 from instances.executor import claims
 from instances.executor import run as executor
 from instances.models import PeriodicWork
@@ -75,6 +75,7 @@ LANES = {
                 "money": money.watch_if_due,
                 "history": history.prune_if_due,
                 "messages": broker_transport.end_alarm,
+                "clock": host_clock.follow,
             },
         ),
         Lane("deliveries", {"webhooks": webhooks.run_due, "heartbeat": heartbeat.send_if_due}),

@@ -5,6 +5,7 @@ from datetime import datetime
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from instances import host_clock
 from instances.alarms import clear_alarm, raise_alarm
 from instances.events import SYSTEM, record
 from instances.models import Machine, ProviderAccount
@@ -88,6 +89,7 @@ def note_list(account: ProviderAccount, found: Plan, listed: InstanceList, *, no
         _believe(account, now)
         # A list that is not believed vouches for nothing: neither for what it lacks nor for what it never made.
         account.complete_list_at, account.accepted_lack = listed.began_at, ""
+        host_clock.note_list(now)
     account.save(
         update_fields=[
             *("list_total", "last_list_problem", "complete_list_at"),

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from instances.correlation import correlation_id_in
 from instances.events import SYSTEM, Actor
+from instances.host_clock import is_ahead
 from instances.lifecycle import Wanted
 from instances.models import Machine, ProviderAccount
 from instances.novita.client import Novita
@@ -184,7 +185,9 @@ def _take_over(listed: InstanceList, readings: tuple[Reading, ...], on_batch: Ca
         now = timezone.now()
         with transaction.atomic():
             account = locked_account()
-            if account is None or (account.complete_list_at and account.complete_list_at > listed.began_at):
+            if account is None or is_ahead(listed.began_at, now):
+                return done  # the clock was set back meanwhile: against later reads and calls its start says nothing
+            if account.complete_list_at and account.complete_list_at > listed.began_at:
                 return done  # a newer list was taken over meanwhile
             found = _plan(listed, readings, account)
             frozen = frozen_by_key(account, found.known_seen, complete=listed.complete)

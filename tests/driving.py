@@ -15,7 +15,7 @@ from uuid import UUID
 import time_machine
 from django.utils import timezone
 
-from instances import catalogue, health_checks, provider
+from instances import catalogue, health_checks, host_clock, provider
 from instances.executor.claims import due_jobs
 from instances.executor.run import BATCH, carry_out, derive_missing
 from instances.models import Alarm, Instance, Job
@@ -57,6 +57,7 @@ class Drive:
     def step(self, seconds: float = 1.0) -> None:
         """Move the clock, then do all that is due."""
         self.clock.shift(timedelta(seconds=seconds))
+        host_clock.follow(self.now)
         derive_missing(self.now)
         self.do_jobs()
         for work in (

@@ -29,7 +29,7 @@ def facts_of(job: Job, instance: Instance, *, now: datetime, provider_job: str =
         observed=instance.observed,
         observed_at=effective_observed_at(machine, account) if machine else None,
         status_error=machine.status_error if machine else "",
-        shown=machine is not None and _shown(job, instance, machine, account),
+        shown=machine is not None and _shown(job, instance, machine, account, now),
         repeats="rootfs_size_gb" in job.arguments,
         created_at=job.created_at,
         ran_anew=machine is not None and _ran_anew(job, machine),
@@ -39,14 +39,14 @@ def facts_of(job: Job, instance: Instance, *, now: datetime, provider_job: str =
     )
 
 
-def _shown(job: Job, instance: Instance, machine: Machine, account: ProviderAccount | None) -> bool:
+def _shown(job: Job, instance: Instance, machine: Machine, account: ProviderAccount | None, now: datetime) -> bool:
     """Whether a read begun after the call shows that an errand was done; before its call, whether it was done already."""
     if job.is_about_own_moves:
         return job.call_outcome == "accepted"  # no read tells of it, and Novita's word is all there is
     if job.verb == Verb.EDIT and not job.was_called:
         return _edited(job, instance, machine)
     seen_at = effective_observed_at(machine, account)
-    if job.call_ended_at is None or seen_at is None or seen_at <= job.call_ended_at:
+    if job.call_ended_at is None or seen_at is None or not job.call_ended_at < seen_at <= now:
         return False
     if job.verb == Verb.EDIT:
         return _edited(job, instance, machine)

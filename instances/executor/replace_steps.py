@@ -126,7 +126,7 @@ def _kept_from(facts: ReplaceFacts) -> ReplaceStep | None:
 
 def _unanswered(facts: ReplaceFacts) -> ReplaceStep:
     settled_at = (facts.call_ended_at or facts.now) + facts.settle
-    if facts.complete_list_at is None or facts.complete_list_at <= settled_at:
+    if facts.complete_list_at is None or not settled_at < facts.complete_list_at <= facts.now:
         return ReplaceStep(act=ReplaceAct.LOOK, at=facts.now + LOOK_EVERY)
     reason = "a complete list after the settle period shows that the create made nothing"
     return _not_wanted(facts, undo=False) or ReplaceStep(act=ReplaceAct.START_OVER, reason=reason)

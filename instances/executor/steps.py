@@ -142,9 +142,12 @@ def _create(facts: JobFacts) -> Step:
 
 
 def _unanswered_create(facts: JobFacts) -> Step:
-    """Present is found by name; absent is proven only by a complete list begun after the settle period."""
+    """Present is found by name; absent is proven only by a complete list begun after the settle period.
+
+    One that seems to begin later than now was read before the clock was set back, perhaps before the call.
+    """
     settled_at = (facts.call_ended_at or facts.now) + facts.settle
-    if facts.complete_list_at is not None and facts.complete_list_at > settled_at:
+    if facts.complete_list_at is not None and settled_at < facts.complete_list_at <= facts.now:
         if facts.yields:
             return Step(act=Act.SUPERSEDE, reason="the create made nothing, and something else is wanted by now")
         return Step(act=Act.START_OVER, reason="a complete list after the settle period shows that the create made nothing")
@@ -209,7 +212,7 @@ def _exit_text(what: str, facts: JobFacts) -> str:
 
 
 def _read_after(facts: JobFacts, moment: datetime | None) -> bool:
-    return moment is not None and facts.observed_at is not None and facts.observed_at > moment
+    return moment is not None and facts.observed_at is not None and moment < facts.observed_at <= facts.now
 
 
 def _wait(facts: JobFacts, reason: str, *, at: datetime | None = None) -> Step:

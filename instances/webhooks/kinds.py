@@ -144,6 +144,7 @@ _SILENT = {
     "account.doubted",
     "account.trusted",
     "account.freeze_lifted",
+    "clock.went_back",
     "alarm.acknowledged",
     "api_key.created",
     "api_key.revoked",

@@ -40,6 +40,7 @@ UNDONE = {"undone": True, "undone_code": "not_ready", "undos": 1, "undo_at": NOW
         (unanswered(), ReplaceAct.LOOK),
         (unanswered(complete_list_at=NOW - 60 * SECOND), ReplaceAct.LOOK),
         (unanswered(complete_list_at=NOW - 10 * SECOND), ReplaceAct.START_OVER),
+        (unanswered(complete_list_at=NOW + 10 * SECOND), ReplaceAct.LOOK),
         (unanswered(complete_list_at=NOW - 10 * SECOND, yields=True), ReplaceAct.SUPERSEDE),
         (unanswered(yields=True), ReplaceAct.LOOK),
         (facts(), ReplaceAct.WAIT),
@@ -91,7 +92,7 @@ ANY = st.builds(
     needed=st.booleans(),
     attempted=st.booleans(),
     call_ended_at=st.sampled_from([None, NOW - timedelta(hours=1), NOW]),
-    complete_list_at=st.sampled_from([None, NOW - timedelta(hours=2), NOW]),
+    complete_list_at=st.sampled_from([None, NOW - timedelta(hours=2), NOW, NOW + timedelta(hours=2)]),
     new_known=st.booleans(),
     new=st.sampled_from(Observed),
     new_is_well=st.booleans(),
@@ -109,6 +110,17 @@ ANY = st.builds(
     lets=st.integers(0, MOST_LETS),
     let_go_at=st.sampled_from([None, NOW - timedelta(hours=1), NOW]),
 )
+
+
+@given(ended=st.integers(-600, 600), listed=st.none() | st.integers(-600, 600))
+def test_it_starts_over_only_on_a_list_begun_after_the_settle_period_and_not_later_than_now(
+    ended: int, listed: int | None
+) -> None:
+    listed_at = None if listed is None else NOW + listed * SECOND
+    step = next_replace_step(unanswered(call_ended_at=NOW + ended * SECOND, complete_list_at=listed_at))
+
+    proven = listed is not None and ended + 60 < listed <= 0
+    assert step.act is (ReplaceAct.START_OVER if proven else ReplaceAct.LOOK)
 
 
 @given(known=ANY)

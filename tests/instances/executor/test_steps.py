@@ -16,6 +16,7 @@ BEFORE = NOW - timedelta(hours=1)  # a read older than the call
 CALLED = NOW - timedelta(minutes=5)
 SOON = CALLED + timedelta(seconds=5)  # a read after the call, within the settle period
 LATE = CALLED + timedelta(minutes=4)  # a read after every gap of a first call
+AHEAD = NOW + timedelta(minutes=2)  # from before the clock was set back
 VERBS = [verb for verb in Verb if verb is not Verb.REPLACE]
 ERRANDS = {Verb.RESTART, Verb.EDIT, Verb.MIGRATE, Verb.SAVE_IMAGE}
 
@@ -30,10 +31,10 @@ def every_facts() -> list[JobFacts]:
         "met": truths,
         "machine_known": truths,
         "observed": list(Observed),
-        "observed_at": [None, BEFORE, SOON, LATE],
+        "observed_at": [None, BEFORE, SOON, LATE, AHEAD],
         "shown": truths,
         "provider_job": ["", "running", "success", "fail"],
-        "complete_list_at": [None, SOON, LATE],
+        "complete_list_at": [None, SOON, LATE, AHEAD],
     }
     rows = (dict(zip(names_and_values, row, strict=True)) for row in itertools.product(*names_and_values.values()))
     return [JobFacts(now=NOW, settle=SETTLE, **row, **_call(row["outcome"])) for row in rows]
@@ -75,13 +76,13 @@ def test_a_create_starts_over_only_on_a_complete_list_begun_after_the_settle_per
         if act is Act.START_OVER:
             assert (facts.verb, facts.machine_known, facts.yields) == (Verb.CREATE, False, False), facts
             assert facts.complete_list_at is not None, facts
-            assert facts.complete_list_at > CALLED + SETTLE, facts
+            assert CALLED + SETTLE < facts.complete_list_at <= NOW, facts
 
 
 def test_an_unanswered_create_is_looked_for_until_then(decided: Decided) -> None:
     for facts, act, _ in decided:
         unanswered = facts.verb is Verb.CREATE and facts.called and not facts.machine_known and not facts.met
-        if unanswered and facts.complete_list_at in (None, SOON):
+        if unanswered and facts.complete_list_at in (None, SOON, AHEAD):
             assert act is Act.LOOK, facts
 
 
@@ -129,7 +130,7 @@ def test_a_job_that_yields_ends_once_it_has_settled(decided: Decided) -> None:
 
 def test_nothing_is_judged_by_a_read_begun_before_the_call_ended(decided: Decided) -> None:
     for facts, act, code in decided:
-        old = facts.called and facts.observed_at in (None, BEFORE) and facts.observed is not Observed.ABSENT
+        old = facts.called and facts.observed_at in (None, BEFORE, AHEAD) and facts.observed is not Observed.ABSENT
         told = facts.shown or facts.provider_job in ("success", "fail") or (facts.met and facts.verb in WISH_VERBS)
         if old and facts.verb is not Verb.CREATE and not told:
             assert act in (Act.WAIT, Act.READ), (facts, code)
