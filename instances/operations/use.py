@@ -1,7 +1,8 @@
 """The uses that clients report, many of them in one transaction.
 
-Whoever comes while one is being stored waits and is stored with all others who wait, by one of them. Each is told once the
-commit that holds its use is done; so a busy moment costs few commits, and no use that was confirmed is ever lost.
+Whoever comes while one is being stored waits and is stored with all others who wait, by one of them; and where several came
+together of late, as many are waited for, for a moment. Each is told once the commit that holds its use is done; so a busy
+moment costs few commits, and no use that was confirmed is ever lost.
 """
 
 import threading
@@ -50,9 +51,20 @@ _MOVE_IF_TOLD = f"{_MOVED} AND (ready_at IS NULL OR ready_at = %s) RETURNING nam
 # Instances whose first use was told, and since which time of becoming ready: asked of the database once.
 _told_since: dict[UUID, Any] = {}
 _MOST_TOLD = 10_000
-_lock = threading.Lock()
 _waiting: list[_Report] = []
+_arrived = threading.Condition()
 _storing = threading.Lock()
+_MOMENT_SECONDS = 0.001
+
+
+@dataclass(slots=True)
+class _Company:
+    """How many were stored together the last time."""
+
+    size: int = 1
+
+
+_company = _Company()
 
 
 def record_use(instance_id: UUID, *, at: datetime, actor: Actor, now: datetime) -> Used:
@@ -64,15 +76,22 @@ def record_use(instance_id: UUID, *, at: datetime, actor: Actor, now: datetime) 
     if connection.in_atomic_block:  # the caller's transaction decides whether it counts
         _store([report])
         return _told(report)
-    with _lock:
+    with _arrived:
         _waiting.append(report)
+        _arrived.notify()
     with _storing:
         if not report.done:
-            with _lock:
-                batch = _waiting.copy()
-                _waiting.clear()
-            _store_all(batch)
+            _store_all(_gathered())
     return _told(report)
+
+
+def _gathered() -> list[_Report]:
+    with _arrived:
+        _arrived.wait_for(lambda: len(_waiting) >= _company.size, timeout=_MOMENT_SECONDS)
+        batch = _waiting.copy()
+        _waiting.clear()
+    _company.size = len(batch)
+    return batch
 
 
 def _told(report: _Report) -> Used:
@@ -86,7 +105,7 @@ def _told(report: _Report) -> Used:
 def _store_all(batch: Sequence[_Report]) -> None:
     """All in one transaction; when it fails, whoever waits is told so."""
     try:
-        if len(batch) > 1 or not _store_alone(batch[0]):
+        if not _store_alone(batch):
             with transaction.atomic():
                 _store(batch)
     except BaseException as error:
@@ -98,12 +117,17 @@ def _store_all(batch: Sequence[_Report]) -> None:
             report.done = True
 
 
-def _store_alone(report: _Report) -> bool:
-    """By one statement that commits itself, which is cheaper; False where a first use may have to be told with it."""
-    moved = _forward(report, _MOVE_IF_TOLD, _told_since.get(report.instance_id))
-    if moved is not None:
-        report.outcome = Used(moved[0], report.at)
-    return moved is not None
+def _store_alone(batch: Sequence[_Report]) -> bool:
+    """One instance, by one statement that commits itself, which is cheaper; False where a first use may have to be told."""
+    if len({report.instance_id for report in batch}) > 1:
+        return False
+    newest = max(batch, key=lambda report: report.at)
+    moved = _forward(newest, _MOVE_IF_TOLD, _told_since.get(newest.instance_id))
+    if moved is None:
+        return False
+    for report in batch:
+        report.outcome = Used(moved[0], newest.at)
+    return True
 
 
 def _store(batch: Sequence[_Report]) -> None:

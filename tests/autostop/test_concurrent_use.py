@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -16,9 +17,10 @@ from autostop.passes import run_pass
 from autostop.results import Outcome
 from instances.events import SYSTEM, Actor
 from instances.models import Instance, Job, Machine
-from instances.operations import change_settings, record_use
+from instances.operations import change_settings, record_use, use
 from tests.autostop.metrics_server import MetricsServer
 from tests.autostop.rows import measured, running_instance
+from tests.processes.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CLIENT = Actor(kind="key", name="client")
@@ -110,6 +112,28 @@ def test_reports_on_many_instances_are_all_kept(beside: Callable[[], int]) -> No
     assert [kept[box.pk] for box in boxes] == [began + timedelta(milliseconds=number) for number in range(HOW_MANY)]
     assert passes > 0
     assert not Job.objects.exists()
+
+
+@on_a_shared_database
+def test_reports_that_come_while_one_is_stored_are_stored_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = timezone.now() - timedelta(seconds=10)
+    box = running_instance("box", at=began)
+    sizes: list[int] = []
+    store = use._store_all
+
+    def noted(batch: list[Any]) -> None:
+        sizes.append(len(batch))
+        store(batch)
+
+    monkeypatch.setattr(use, "_store_all", noted)
+    with use._storing:
+        thread = threading.Thread(target=report, args=([(box.pk, timedelta(seconds=number)) for number in range(5)], began))
+        thread.start()
+        wait_for(lambda: len(use._waiting) == 5, what="all of them wait")
+    thread.join(30)
+
+    box.refresh_from_db()
+    assert (sizes, box.last_used_at) == ([5], began + timedelta(seconds=4))
 
 
 def test_one_that_is_used_right_before_the_claim_is_not_stopped(
