@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +11,6 @@ from autostop.decide_facts import Action, Code, Facts, Hold, Mode, Rules, Signal
 from autostop.decide_outcome import Decision
 from autostop.decide_signals import OLDEST_SAMPLE, unknown_because
 from instances.lifecycle import Observed, Verb, Wanted
-
-pytestmark = pytest.mark.background
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 HOURS = st.timedeltas(min_value=timedelta(hours=-5), max_value=timedelta(hours=1))

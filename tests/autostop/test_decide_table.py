@@ -13,8 +13,6 @@ from autostop.decide_outcome import Decision
 from instances.lifecycle import Observed
 from tests.autostop.decide_cases import CALM, HOUR, MINUTE, NOW, rules, usage
 
-pytestmark = pytest.mark.background
-
 WISHED = NOW - 4 * HOUR
 
 USAGES: dict[str, Usage | None] = {

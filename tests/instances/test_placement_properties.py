@@ -3,14 +3,11 @@ from dataclasses import replace
 from decimal import Decimal
 from random import Random
 
-import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from instances import placement as p
 from instances.placement import Candidate, OfferFacts, Wish, rank, verdict
-
-pytestmark = pytest.mark.background
 
 
 def place_of(one: OfferFacts | Candidate) -> tuple[str, str]:

@@ -11,8 +11,6 @@ import pytest
 from instances.webhooks.signing import new_secret
 from tests.environment import clean
 
-pytestmark = pytest.mark.background
-
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCTION = {
     "ENVIRONMENT": "production",

@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +11,6 @@ from instances.correlation import provider_name
 from instances.novita.types import RemoteInstance
 from instances.readings import Reading, reading_of
 from sync.plan import Known, Plan, Trust, plan
-
-pytestmark = pytest.mark.background
 
 BEGAN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SETTLE = timedelta(seconds=60)

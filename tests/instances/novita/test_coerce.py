@@ -11,8 +11,6 @@ from instances.novita import types
 from instances.novita.coerce import Malformed, to_bool, to_decimal, to_int, to_list, to_text, to_time, to_usd
 from tests.instances.novita.factory import detailed
 
-pytestmark = pytest.mark.background
-
 SCALARS = (
     st.none()
     | st.booleans()
