@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from autostop.decide_clock import deadlines, metrics_may_hold, warning_lead
 from autostop.decide_facts import (
     BILLED_RUNNING,
-    ENDING_VERBS,
     ERRANDS,
     Action,
     Code,
@@ -23,7 +22,7 @@ from autostop.decide_facts import (
 from autostop.decide_outcome import Decision
 from autostop.decide_signals import OLDEST_SAMPLE, is_read, signals, unknown_because, unknown_since
 from autostop.words import clock_words, duration_words
-from instances.lifecycle import BILLED, Observed, Wanted
+from instances.lifecycle import BILLED, NEVER_FAIL, Observed, Wanted
 
 PROMISE_LASTS = timedelta(hours=1)
 """A warned stop that could not be done for so long, and not at the second evaluation either, is warned of again."""
@@ -98,7 +97,7 @@ def _nothing_to_stop(facts: Facts, times: Deadlines) -> Decision | None:
     ending = (
         facts.observed not in BILLED_RUNNING
         or facts.wanted in (Wanted.STOPPED, Wanted.DELETED)
-        or facts.open_verb in ENDING_VERBS
+        or facts.open_verb in NEVER_FAIL
     )
     return _keep(Code.STOP_UNDER_WAY, "a stop or delete of it is wanted or under way already") if ending else None
 

@@ -9,7 +9,6 @@ from instances.lifecycle import BILLED, Observed, Verb, Wanted
 
 # Novita bills these and may yet have to stop them; what is stopping, removing or unfamiliar is left alone.
 BILLED_RUNNING = BILLED - {Observed.STOPPING, Observed.REMOVING, Observed.UNKNOWN}
-ENDING_VERBS = (Verb.STOP, Verb.DELETE)
 ERRANDS = (Verb.RESTART, Verb.EDIT, Verb.MIGRATE, Verb.REPLACE, Verb.SAVE_IMAGE)
 
 

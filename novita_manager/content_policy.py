@@ -5,15 +5,16 @@ from csp.middleware import CSPMiddleware, PolicyParts
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 
+from novita_manager.routes import API
+
 # Its theme evaluates scripts and styles inline.
 _ADMIN = {"script-src": ["'self'", "'unsafe-eval'"], "style-src": ["'self'", "'unsafe-inline'"]}
-_API = "/api/v1/"
 _DATA = "default-src 'none'; frame-ancestors 'none'"
 
 
 class ContentPolicy(CSPMiddleware):
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if request.path_info.startswith(_API):
+        if request.path_info.startswith(API):
             response[HEADER] = _DATA
             return response
         return super().process_response(request, response)

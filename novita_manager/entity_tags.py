@@ -6,7 +6,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import get_conditional_response
 
-_PATHS = "/api/v1/"
+from novita_manager.routes import API
 
 
 class EntityTags:
@@ -23,7 +23,7 @@ class EntityTags:
         if (
             request.method not in ("GET", "HEAD")
             or response.status_code not in (200, 304)
-            or not request.path_info.startswith(_PATHS)
+            or not request.path_info.startswith(API)
             or not isinstance(response, HttpResponse)
         ):
             return response

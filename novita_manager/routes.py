@@ -10,6 +10,7 @@ from django.urls import ResolverMatch
 _GROUP = re.compile(r"\(\?P<(\w+)>(?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
 _CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
 UNROUTED = "(none)"
+API = "/api/v1/"
 
 
 def route_of(request: HttpRequest) -> str:

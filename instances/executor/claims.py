@@ -11,14 +11,14 @@ from django.conf import settings
 from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
-from instances.lifecycle import OPEN_STATES, JobState, Verb
+from instances.lifecycle import NEVER_FAIL, OPEN_STATES, JobState
 from instances.models import Job
 from instances.periodic import our_leases, process_name
 
 # A lease outlives both time-outs of its call by ten seconds, and a write held up for five is not sent any more: neither by
 # the client, nor by a worker that hung between its intent and the call.
 _SPARE = timedelta(seconds=5)
-_FIRST = Case(When(verb__in=[Verb.STOP, Verb.DELETE], then=Value(0)), default=Value(1))
+_FIRST = Case(When(verb__in=NEVER_FAIL, then=Value(0)), default=Value(1))
 
 
 def due_jobs(now: datetime, limit: int) -> list[UUID]:

@@ -105,7 +105,7 @@ def _told(report: _Report) -> Used:
 def _store_all(batch: Sequence[_Report]) -> None:
     """All in one transaction; when it fails, whoever waits is told so."""
     try:
-        if not _store_alone(batch):
+        if not _store_one_instance(batch):
             with transaction.atomic():
                 _store(batch)
     except BaseException as error:
@@ -117,8 +117,8 @@ def _store_all(batch: Sequence[_Report]) -> None:
             report.done = True
 
 
-def _store_alone(batch: Sequence[_Report]) -> bool:
-    """One instance, by one statement that commits itself, which is cheaper; False where a first use may have to be told."""
+def _store_one_instance(batch: Sequence[_Report]) -> bool:
+    """By one statement that commits itself, which is cheaper; False where there are several, or a first use may be told."""
     if len({report.instance_id for report in batch}) > 1:
         return False
     newest = max(batch, key=lambda report: report.at)

@@ -41,12 +41,19 @@ class Death:
         raise Died
 
 
+def lived(drive: Drive) -> bool:
+    """One worker follows another; False where it dies."""
+    try:
+        drive.step(5)
+    except Died:
+        return False
+    return True
+
+
 def live_on(drive: Drive, death: Death, instance: Instance) -> None:
-    """Until it is well and nothing is open, one worker following another."""
+    """Until it is well and nothing is open."""
     for _ in range(400):
-        try:
-            drive.step(5)
-        except Died:
+        if not lived(drive):
             continue
         instance.refresh_from_db()
         if death.deaths and instance.phase == "ready" and Reclaim.objects.exclude(ended_at=None).exists():
@@ -87,10 +94,7 @@ def test_whoever_comes_next_lets_the_new_one_go_where_all_was_to_be_deleted(
 
     request_delete(instance.pk, actor=PERSON, reason="enough", now=drive.now)
     for _ in range(120):
-        try:
-            drive.step(5)
-        except Died:
-            continue
+        lived(drive)
 
     instance.refresh_from_db()
     assert death.deaths == 1

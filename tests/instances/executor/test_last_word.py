@@ -41,31 +41,27 @@ def sent(drive: Drive, instance: Instance, verb: Any) -> None:
     assert drive.job(instance).call_outcome == "accepted"
 
 
-def test_a_stop_as_the_last_word_holds_against_a_start_that_takes_effect_late(drive: Drive) -> None:
-    instance = stopped(drive)
-    sent(drive, instance, request_start)
+@pytest.mark.parametrize(
+    ("begin", "late", "last", "wanted", "phase", "status"),
+    [
+        (stopped, request_start, request_stop, "stopped", "stopped", "exited"),
+        (running, request_stop, request_start, "running", "ready", "running"),
+    ],
+)
+def test_the_last_word_holds_against_an_earlier_one_that_takes_effect_late(
+    drive: Drive, begin: Any, late: Any, last: Any, wanted: str, phase: str, status: str
+) -> None:
+    instance = begin(drive)
+    sent(drive, instance, late)
 
-    click(drive, instance, request_stop, request_start, request_stop)
-    assert (instance.wanted, instance.met) == ("stopped", False)
+    click(drive, instance, last, late, last)
+    assert (instance.wanted, instance.met) == (wanted, False)
     drive.let_pass(600, step=5)
 
     instance.refresh_from_db()
-    assert (instance.wanted, instance.phase, instance.met) == ("stopped", "stopped", True)
+    assert (instance.wanted, instance.phase, instance.met) == (wanted, phase, True)
     assert "instance.changed_outside" not in event_types(instance)
-    assert drive.machines()[0]["status"] == "exited"
-
-
-def test_a_start_as_the_last_word_holds_against_a_stop_that_takes_effect_late(drive: Drive) -> None:
-    instance = running(drive)
-    sent(drive, instance, request_stop)
-
-    click(drive, instance, request_start, request_stop, request_start)
-    assert (instance.wanted, instance.met) == ("running", False)
-    drive.let_pass(600, step=5)
-
-    instance.refresh_from_db()
-    assert (instance.wanted, instance.phase, instance.met) == ("running", "ready", True)
-    assert "instance.changed_outside" not in event_types(instance)
+    assert drive.machines()[0]["status"] == status
 
 
 def test_a_start_cancelled_before_it_was_sent_is_no_proof_that_an_earlier_one_came_to_nothing(drive: Drive) -> None:
