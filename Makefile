@@ -11,6 +11,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 # Commands that only look need settings of their own, so that they never touch the data of `make run`.
 APART := ENVIRONMENT=test DATA_DIR=var/check
 TEST_FLAGS ?=
+# Compiled modules are kept, whatever the shell says: each part of the product is a start of Python, and compiles a third longer.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check chaos machine bench mutate lock clean format screenshot
