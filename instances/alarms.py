@@ -58,9 +58,11 @@ def raise_alarm(
 
 def clear_alarm(kind: str, subject: str, *, now: datetime) -> bool:
     """Close the open alarm of this kind and subject; False where there is none."""
+    alarm = Alarm.objects.filter(kind=kind, subject=subject, cleared_at=None).first()
+    if alarm is None:
+        return False
     with transaction.atomic():
-        alarm = Alarm.objects.filter(kind=kind, subject=subject, cleared_at=None).first()
-        if alarm is None or not Alarm.objects.filter(pk=alarm.pk, cleared_at=None).update(cleared_at=now):
+        if not Alarm.objects.filter(pk=alarm.pk, cleared_at=None).update(cleared_at=now):
             return False
         _tell(alarm, "alarm.cleared", now=now)
         return True

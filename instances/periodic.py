@@ -48,13 +48,17 @@ def claim(name: str, *, every: timedelta, lease: timedelta, now: datetime, force
 
     A lease that lapsed is due whatever the cadence: whoever had it died at the work, which must not cost a whole interval.
     """
-    if not forced and not is_due(name, now=now):
+    known = _known(name)
+    if known is None:
+        row, _ = PeriodicWork.objects.get_or_create(name=name, defaults={"next_due_at": now})
+        known = row.lease_until, row.next_due_at, row.fence
+    lease_until, next_due_at, fence = known
+    if not _is_free(lease_until, now if forced else next_due_at, now=now):
         return None
-    row, _ = PeriodicWork.objects.get_or_create(name=name, defaults={"next_due_at": now})
     lapsed, free = Q(lease_until__lte=now), Q(lease_until=None)
     due = Q() if forced else Q(next_due_at__lte=now)
-    held = Claim(name=name, owner=process_name(), fence=row.fence + 1, every=every, lease=lease, claimed_at=now)
-    won = PeriodicWork.objects.filter(lapsed | (free & due), name=name, fence=row.fence).update(
+    held = Claim(name=name, owner=process_name(), fence=fence + 1, every=every, lease=lease, claimed_at=now)
+    won = PeriodicWork.objects.filter(lapsed | (free & due), name=name, fence=fence).update(
         lease_owner=held.owner,
         lease_until=now + lease,
         fence=held.fence,
@@ -66,8 +70,20 @@ def claim(name: str, *, every: timedelta, lease: timedelta, now: datetime, force
 
 def is_due(name: str, *, now: datetime) -> bool:
     """Whether a claim may succeed. Asked every second by each work, so it costs one narrow read and no lock."""
-    waits = Q(lease_until__gt=now) | Q(lease_until=None, next_due_at__gt=now)
-    return not PeriodicWork.objects.filter(waits, name=name).exists()
+    known = _known(name)
+    return known is None or _is_free(known[0], known[1], now=now)
+
+
+def _known(name: str) -> tuple[datetime | None, datetime, int] | None:
+    """Until when it is leased, when it is next due, and the fence; None where nobody ever claimed it."""
+    found: tuple[datetime | None, datetime, int] | None = (
+        PeriodicWork.objects.filter(name=name).values_list("lease_until", "next_due_at", "fence").first()
+    )
+    return found
+
+
+def _is_free(lease_until: datetime | None, next_due_at: datetime, *, now: datetime) -> bool:
+    return next_due_at <= now if lease_until is None else lease_until <= now
 
 
 def renew(held: Claim, *, now: datetime) -> bool:
@@ -76,10 +92,18 @@ def renew(held: Claim, *, now: datetime) -> bool:
 
 
 def renewing(held: Claim, clock: Callable[[], datetime]) -> Callable[[int], None]:
-    """What to call after each piece of a long work, with its number, so that the lease does not end in between."""
+    """What to call at each piece of a long work, with its number, so that the lease does not end in between.
+
+    A short work costs no write: the lease is extended once a quarter of it is over.
+    """
+    extended_at = held.claimed_at
 
     def keep(_: int) -> None:
-        renew(held, now=clock())
+        nonlocal extended_at
+        now = clock()
+        if now - extended_at >= held.lease / 4:
+            renew(held, now=now)
+            extended_at = now
 
     return keep
 

@@ -11,14 +11,17 @@ from instances.events import SYSTEM, record
 from instances.models import Machine, ProviderAccount
 from instances.novita.types import InstanceList
 from instances.provider import key_fingerprint
+from instances.provider_key import note_key_accepted
 from sync.plan import Plan, Trust
 
 
 def first_contact(now: datetime) -> None:
-    """Store which account this database belongs to, once Novita has answered."""
-    ProviderAccount.objects.get_or_create(
+    """Novita has answered: store which account this database belongs to, and that the key is taken."""
+    account, is_first = ProviderAccount.objects.get_or_create(
         pk=1, defaults={"name": settings.ACCOUNT_NAME, "first_contact_at": now, "key_fingerprint": key_fingerprint()}
     )
+    if is_first or account.key_refused_since is not None:
+        note_key_accepted(now=now)
 
 
 def verify_account() -> None:

@@ -71,7 +71,7 @@ class FreezeShape(serializers.Serializer[None]):
 
 
 class Runs(ListAPIView[SyncRun]):
-    """Runs, newest first: what each found and stored; and a run now. Those that found nothing are kept a day."""
+    """Runs, newest first: what each found and stored; and a run now. Those that found nothing are kept for a day or two."""
 
     scopes = {"get": "read", "post": "operate"}
     serializer_class = SyncRunSerializer

@@ -39,6 +39,8 @@ def is_bulk(change: Change) -> bool:
 
 def apply(changes: Sequence[Change], *, began_at: datetime, now: datetime, account: ProviderAccount | None) -> Counter[str]:
     """How many of each kind were stored. One that cannot be stored is alarmed and never stops the rest."""
+    if not changes:
+        return Counter()
     refused = Alarm.objects.filter(kind="record_refused", cleared_at=None).values_list("subject", flat=True)
     scene = _Scene(began_at=began_at, now=now, account=account, refused=set(refused))
     done: Counter[str] = Counter()

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from instances.alarms import clear_alarm, raise_alarm
 from instances.events import SYSTEM, Actor, record
@@ -31,8 +31,9 @@ def mark_overdue(now: datetime) -> int:
     late |= Q(boot_stage__in=["creating", "starting"], boot_stage_since__lte=now - limit_of("starting"))
     found = Instance.objects.managed().filter(late, overdue="").values_list("pk", flat=True)[:100]
     marked = sum(_mark(pk, now) for pk in found)
-    _stop_overdue(now)
-    _clear_past(now)
+    if _open_alarms().exists():  # every overdue instance has one
+        _stop_overdue(now)
+        _clear_past(now)
     return marked
 
 
@@ -78,11 +79,13 @@ def _stop_overdue(now: datetime) -> None:
                 request_stop(pk, actor=RULE, reason=instance.overdue, now=now)
 
 
+def _open_alarms() -> QuerySet[Alarm]:
+    return Alarm.objects.filter(kind="startup_overdue", cleared_at=None)
+
+
 def _clear_past(now: datetime) -> None:
     """Those that came through, or that Novita was asked to stop or delete: one that waits to be asked still costs."""
     waiting = Job.objects.filter(instance=OuterRef("instance"), state__in=OPEN_STATES, verb__in=NEVER_FAIL, called_at=None)
-    past = Alarm.objects.filter(kind="startup_overdue", cleared_at=None).filter(
-        Q(instance__overdue="") & ~Exists(waiting) | Q(instance__ended_at__isnull=False)
-    )
+    past = _open_alarms().filter(Q(instance__overdue="") & ~Exists(waiting) | Q(instance__ended_at__isnull=False))
     for subject in past.values_list("subject", flat=True):
         clear_alarm("startup_overdue", subject, now=now)

@@ -8,16 +8,19 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import ProtectedError, Sum
+from django.db.models import ProtectedError, Q, Sum
 from django.utils import timezone
 
 from instances.events import SYSTEM, record
 from instances.models import Event, Instance, Job, Machine, RunningInterval
 from instances.periodic import bring_forward, claim, finish
+from sync.models import SyncRun
 
 log = structlog.get_logger("sync")
 
 KEPT = timedelta(days=180)  # after the end of an instance
+KEPT_RUNS = timedelta(days=30)
+KEPT_QUIET_RUNS = timedelta(days=1)  # those that found nothing: there is one every few seconds
 EVERY = timedelta(days=1)
 LEASE = timedelta(minutes=10)
 AT_ONCE = 500
@@ -28,6 +31,7 @@ def prune_if_due(now: datetime) -> bool:
     if held is None:
         return False
     counts = prune(now)
+    forget_runs(now)
     finish(held, now=timezone.now(), ok=True, detail=f"{counts['instances']} instances forgotten")
     if counts["instances"] == AT_ONCE:
         bring_forward("history", to=now + LEASE)
@@ -47,6 +51,12 @@ def prune(now: datetime) -> Counter[str]:
         log.warning("history.kept", why=str(error)[:200])
         return Counter()
     return counts
+
+
+def forget_runs(now: datetime) -> None:
+    """Runs of sync tell nothing that the events do not: no event says that they are forgotten."""
+    quiet = Q(counts={}, started_at__lt=now - KEPT_QUIET_RUNS)
+    SyncRun.objects.filter(quiet | Q(started_at__lt=now - KEPT_RUNS)).delete()
 
 
 def _tell(counts: Counter[str], spent: Decimal, now: datetime) -> None:

@@ -4,7 +4,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -21,7 +20,7 @@ from instances.novita.client import Novita
 from instances.novita.errors import AuthFailed, NovitaError
 from instances.novita.types import InstanceList
 from instances.observation import calls_that_move, locked_account, vouched_at
-from instances.provider_key import note_key_accepted, note_key_refused
+from instances.provider_key import note_key_refused
 from instances.readings import COMPARED, Reading, reading_of
 from sync.account import first_contact, frozen_by_key, note_list, store_fingerprint, store_key_verdict, trust_of
 from sync.apply import apply, is_bulk
@@ -32,8 +31,6 @@ from sync.plan import Change, Known, Plan, plan
 BATCH = 200
 BULK_BATCH = 2000
 KEPT_CHANGES = 200
-_KEPT_RUNS = timedelta(days=30)
-_KEPT_QUIET_RUNS = timedelta(days=1)
 _COLUMNS = (
     "id",
     "instance_id",
@@ -86,12 +83,10 @@ def run_list(
         done = _Done(changes=list(found.changes), doubt=found.doubt)
     else:
         first_contact(listed.began_at)
-        note_key_accepted(now=listed.began_at)
         done = _take_over(listed, readings, on_page)
     _describe(run, listed, done)
     if not dry_run:
         run.save()
-        _forget_old_runs(run.started_at)
     return Result(run=run, listed=listed, changes=tuple(done.changes), doubt=done.doubt)
 
 
@@ -248,9 +243,3 @@ def _note_failure(run: SyncRun, error: NovitaError) -> None:
     run.save()
     if isinstance(error, AuthFailed):
         note_key_refused(error.message, now=now)
-
-
-def _forget_old_runs(now: datetime) -> None:
-    """Runs that found nothing are kept a day, the others a month."""
-    quiet = Q(counts={}, started_at__lt=now - _KEPT_QUIET_RUNS)
-    SyncRun.objects.filter(quiet | Q(started_at__lt=now - _KEPT_RUNS)).delete()

@@ -17,8 +17,9 @@ from instances.novita.client import Novita
 from instances.novita.endpoints import PAGE_SIZE
 from instances.novita.errors import AuthFailed, NotFound, NovitaError
 from instances.novita.pace import Rank
+from instances.novita.types import InstanceList
 from instances.observation import locked_account, observe, observe_details, observe_not_found
-from instances.periodic import Claim, bring_forward, claim, finish, is_due, renew, renewing
+from instances.periodic import Claim, bring_forward, claim, finish, is_due, renewing
 from instances.provider import novita
 from instances.provider_key import note_key_refused
 from instances.readings import reading_of
@@ -52,8 +53,9 @@ def watch_if_due(now: datetime) -> bool:
         return True
     if pages_of_a_list() <= PAGES_TO_WATCH or _spot_fields_are_due(now):
         return _list(held, novita(), trigger="watch")
-    for machine in _moving_machines():
-        renew(held, now=timezone.now())
+    keep = renewing(held, timezone.now)
+    for number, machine in enumerate(_moving_machines()):
+        keep(number)
         read_by_id(machine, novita())
     finish(held, now=timezone.now(), ok=True)
     return True
@@ -66,8 +68,9 @@ def read_details_if_due(now: datetime) -> bool:
     held = claim("details", every=timedelta(seconds=1), lease=settings.JOB_LEASE, now=now)
     if held is None:
         return False
-    for machine in _with_details_due(now):  # anew, now that the work is ours: another worker may have read them
-        renew(held, now=timezone.now())
+    keep = renewing(held, timezone.now)
+    for number, machine in enumerate(_with_details_due(now)):  # anew, now that it is ours: another worker may have read them
+        keep(number)
         read_by_id(machine, novita())
     finish(held, now=timezone.now(), ok=True)
     return True
@@ -117,13 +120,22 @@ def reclaims_are_watched() -> bool:
 
 
 def pages_of_a_list() -> int:
+    """As long as the last one was."""
     totals = ProviderAccount.objects.filter(pk=1).values_list("list_total", flat=True)
-    return max(1, math.ceil(sum(totals) / PAGE_SIZE))
+    return _pages_of(sum(totals))
+
+
+def _pages_of(total: int) -> int:
+    return max(1, math.ceil(total / PAGE_SIZE))
 
 
 def poll_interval() -> timedelta:
     """The configured interval, stretched so that lists take at most half the pace."""
-    least = timedelta(seconds=(pages_of_a_list() + 1) * 120 / settings.NOVITA_REQUESTS_PER_MINUTE)
+    return _interval_for(pages_of_a_list())
+
+
+def _interval_for(pages: int) -> timedelta:
+    least = timedelta(seconds=(pages + 1) * 120 / settings.NOVITA_REQUESTS_PER_MINUTE)
     return max(settings.INSTANCE_POLL_INTERVAL, least)
 
 
@@ -197,16 +209,18 @@ def _list(held: Claim, client: Novita, *, trigger: str) -> bool:
         log.warning("sync.list_failed", trigger=trigger, error=error.code)
         return False
     if result.listed.complete:
-        _postpone_other(held, result.listed.began_at)
+        _postpone_other(held, result.listed)
     finish(held, now=timezone.now(), ok=result.listed.complete, detail=result.run.problem)
     if any(change.kind in ("discover", "resolve", "missing", "unverified") for change in result.changes):
         bring_forward("details", to=timezone.now())
     return True
 
 
-def _postpone_other(held: Claim, began_at: datetime) -> None:
+def _postpone_other(held: Claim, listed: InstanceList) -> None:
     """A complete list is a poll, whoever asked for it; and a watch, where that was due before the list began."""
+    began_at = listed.began_at
     if held.name == "watch":
-        PeriodicWork.objects.filter(name="poll").update(next_due_at=began_at + poll_interval())
+        next_poll_at = began_at + _interval_for(_pages_of(listed.total))
+        PeriodicWork.objects.filter(name="poll").update(next_due_at=next_poll_at)
     else:
         PeriodicWork.objects.filter(name="watch", next_due_at__lte=began_at).update(next_due_at=began_at + watch_interval())

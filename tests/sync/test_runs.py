@@ -56,18 +56,6 @@ def test_a_run_tells_what_it_found_and_stored_and_how_long_it_took(crowd: Drive)
     assert timedelta(0) < stored.duration < timedelta(minutes=1)
 
 
-def test_one_that_found_nothing_leaves_a_row_for_a_day_and_others_for_a_month(drive: Drive) -> None:
-    listed(drive)
-    drive.novita.create(name="somebody-elses")
-    listed(drive)
-    drive.clock.shift(timedelta(days=2))
-    listed(drive)
-    assert [run.counts for run in SyncRun.objects.order_by("pk")] == [{"discover": 1}, {"observe": 1}]
-    drive.clock.shift(timedelta(days=31))
-    listed(drive)
-    assert SyncRun.objects.count() == 1
-
-
 def test_one_that_reached_nobody_says_so(drive: Drive) -> None:
     drive.faults({"call": "list", "kind": "500"})
 
