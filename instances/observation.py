@@ -9,15 +9,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q
 
 from instances import health_checks, meter
-from instances.alarms import clear_alarm, raise_alarm
+from instances.alarms import clear_alarm
+from instances.attempts import note_surplus
 from instances.consequences import Consequence, Meaning, Seen, consequence_of
-from instances.discovery import hand_over
 from instances.events import OUTSIDE, SYSTEM, record
 from instances.host_clock import is_ahead
 from instances.lifecycle import WISH_VERBS, JobState, Observed, Verb, Wanted, observed_of, shows
@@ -25,12 +24,14 @@ from instances.models import Instance, Job, Machine, ProviderAccount, Reclaim
 from instances.models.machine import MachineQuerySet
 from instances.novita.types import InstanceDetail
 from instances.operations.jobs import derive_job, end_job, write_wish
+from instances.operations.wishes import locked_instance
 from instances.outside import outside_changes, take_over_settings
 from instances.phases import current_job, refresh_phase
 from instances.readings import COMPARED, Reading, changes, connection_of, endpoints_of
 from instances.reclaims import is_in_doubt, note_sign, still_taken
 from instances.sightings import OBSERVED_COLUMNS, note_move, take_columns, take_disk_prices
 from instances.succession import take_over_if_moved
+from instances.vouching import calls_that_move, effective_observed_at, listed_at
 
 _DETAIL_COLUMNS = (
     *("endpoints", "connection", "details_due", "details_read_at", "data_purged_at"),
@@ -38,28 +39,6 @@ _DETAIL_COLUMNS = (
 )
 _QUIET_COLUMNS = (*COMPARED, "observed_at", "missing_since", "unverified_since", "not_found_at")
 KEPT_DATA = timedelta(days=7)  # Novita keeps the disks of a stopped instance so long where it names no date
-
-
-def locked_account() -> ProviderAccount | None:
-    """The account's row, locked until the transaction ends; None before the first contact."""
-    return ProviderAccount.objects.select_for_update().filter(pk=1).first()
-
-
-def effective_observed_at(machine: Machine, account: ProviderAccount | None) -> datetime | None:
-    """The start of the newest read that vouches for what the row says: its own, or a complete list that had it unchanged."""
-    return vouched_at(machine.observed_at, machine.missing_since, account)
-
-
-def vouched_at(
-    observed_at: datetime | None, missing_since: datetime | None, account: ProviderAccount | None
-) -> datetime | None:
-    """The same from the columns alone."""
-    listed_at = _listed_at(missing_since, account) if observed_at else None
-    return max((at for at in (observed_at, listed_at) if at), default=None)
-
-
-def _listed_at(missing_since: datetime | None, account: ProviderAccount | None) -> datetime | None:
-    return account.complete_list_at if account and missing_since is None else None
 
 
 def observe(
@@ -75,7 +54,7 @@ def observe(
     known_at = effective_observed_at(machine, account)
     if is_ahead(began_at, now) or (known_at is not None and began_at < known_at):
         return False
-    before, listed_at = machine.observed, _listed_at(machine.missing_since, account)
+    before, vouched = machine.observed, listed_at(machine.missing_since, account)
     differing = changes(machine, reading)
     outside = outside_changes(machine, differing)
     take_columns(machine, differing, before, began_at=began_at, listed=listed)
@@ -83,7 +62,7 @@ def observe(
         clear_alarm("surplus_machine", machine.novita_id or "", now=now)
     meter.follow(machine, machine.observed, read_began_at=began_at, read_ended_at=now, known_at=known_at)
     machine.save(update_fields=OBSERVED_COLUMNS)
-    _after(machine, before, began_at=began_at, now=now, outside=outside, reading=reading, listed_at=listed_at)
+    _after(machine, before, began_at=began_at, now=now, outside=outside, reading=reading, listed_at=vouched)
     return True
 
 
@@ -113,7 +92,7 @@ def observe_details(machine: Machine, detail: InstanceDetail, *, now: datetime) 
         machine.details_due = False
     take_disk_prices(machine, detail)
     machine.save(update_fields=_DETAIL_COLUMNS)
-    instance = _locked_instance(machine)
+    instance = locked_instance(machine.instance_id)
     if instance.machine_id == machine.pk and seen is Observed.RUNNING:
         health_checks.begin_checks(instance, machine, now=now)
         refresh_phase(instance, now=now)
@@ -186,69 +165,6 @@ def _tell_absence(machine: Machine, *, now: datetime) -> None:
     )
 
 
-def calls_that_move(instance_ids: Collection[UUID]) -> dict[UUID, datetime]:
-    """When the last call ended, for those whose last call was a create, start or migrate: absence proves nothing then."""
-    last: dict[UUID, Job] = {}
-    for job in Job.objects.filter(instance_id__in=instance_ids).exclude(called_at=None).order_by("called_at"):
-        last[job.instance_id] = job
-    return {
-        key: job.call_ended_at or job.called_at
-        for key, job in last.items()
-        if job.verb in (Verb.CREATE, Verb.START, Verb.MIGRATE, Verb.REPLACE) and job.called_at
-    }
-
-
-def resolve_attempt(machine: Machine, novita_id: str, *, now: datetime, how: str) -> bool:
-    """A create attempt turned out to have made this machine: store its id. False where it has an id, or somebody adopted it.
-
-    It becomes its instance's machine unless another one lives: then it is surplus, named and alarmed, and touched by
-    nothing here.
-    """
-    instance = _locked_instance(machine)
-    if machine.novita_id is not None or not hand_over(novita_id, instance):
-        return False
-    machine.novita_id = novita_id
-    current, job = instance.machine, current_job(instance)
-    expected = job is not None and job.verb == Verb.REPLACE and job.arguments.get("machine") == machine.pk
-    other = current is not None and current.pk != machine.pk and current.absent_at is None and current.novita_id is not None
-    surplus = other and not expected
-    if surplus:
-        machine.surplus_since = now
-    machine.given_up_at = None
-    machine.save(update_fields=["novita_id", "surplus_since", "given_up_at"])
-    if surplus:
-        note_surplus(instance, machine, now=now, how=how)
-        return True
-    type_ = "instance.replacement_created" if expected else "instance.created"
-    record(type_, at=now, actor=SYSTEM, instance=instance, job=job, reason=how, after={"novita_id": novita_id})
-    if expected:
-        return True
-    if instance.machine_id != machine.pk or instance.given_up:
-        instance.machine, instance.given_up = machine, False
-        instance.save(update_fields=["machine", "given_up"])
-    refresh_phase(instance, now=now)
-    return True
-
-
-def note_surplus(instance: Instance, machine: Machine, *, now: datetime, how: str) -> None:
-    """A machine beside the one its instance has: named and alarmed, proposed for deletion, deleted by nothing here."""
-    record(
-        "instance.surplus_found", at=now, actor=SYSTEM, instance=instance, reason=how, after={"novita_id": machine.novita_id}
-    )
-    raise_alarm(
-        "surplus_machine",
-        machine.novita_id or "",
-        text=f"{instance.name} has a second live machine at Novita, {machine.novita_id}: {how}",
-        remedy=f"Delete {machine.novita_id} at Novita unless you need it: it is billed and nothing here touches it",
-        now=now,
-        instance=instance,
-    )
-
-
-def _locked_instance(machine: Machine) -> Instance:
-    return Instance.objects.select_for_update(of=("self",)).select_related("machine").get(pk=machine.instance_id)
-
-
 def _after(
     machine: Machine,
     before: Observed,
@@ -260,7 +176,7 @@ def _after(
     listed_at: datetime | None = None,
 ) -> None:
     """What follows for the instance: its wish, its health, its phase, its open job."""
-    instance = _locked_instance(machine)
+    instance = locked_instance(machine.instance_id)
     if instance.machine_id != machine.pk and not _succeeds(instance, machine, now):
         return
     instance.machine = machine

@@ -16,8 +16,8 @@ from instances.api.representations import event_json, job_json, money, next_acti
 from instances.api.times import rfc3339
 from instances.lifecycle import BILLED, Observed, Wanted
 from instances.models import Alarm, AutomationPause, Event, Instance, Job, ProviderAccount, ProviderBreaker
-from instances.observation import effective_observed_at
 from instances.phases import current_job
+from instances.vouching import effective_observed_at
 from novita_manager.remedies import what_would_change
 
 _RECENT_EVENTS = 10

@@ -13,9 +13,10 @@ import structlog
 from django.db import DataError, IntegrityError, transaction
 
 from instances.alarms import clear_alarm, raise_alarm
+from instances.attempts import note_surplus, resolve_attempt
 from instances.discovery import discover
 from instances.models import Alarm, Machine, ProviderAccount
-from instances.observation import note_surplus, note_unverified, observe, observe_missing, observe_quietly, resolve_attempt
+from instances.observation import note_unverified, observe, observe_missing, observe_quietly
 from instances.outside import SETTINGS
 from sync.plan import Change
 

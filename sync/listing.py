@@ -19,9 +19,9 @@ from instances.models import Machine, ProviderAccount
 from instances.novita.client import Novita
 from instances.novita.errors import AuthFailed, NovitaError
 from instances.novita.types import InstanceList
-from instances.observation import calls_that_move, locked_account, vouched_at
 from instances.provider_key import note_key_refused
 from instances.readings import COMPARED, Reading, reading_of
+from instances.vouching import calls_that_move, locked_account, vouched_at
 from sync.account import first_contact, frozen_by_key, note_list, store_fingerprint, store_key_verdict, trust_of
 from sync.apply import apply, is_bulk
 from sync.models import SyncRun

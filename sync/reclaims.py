@@ -21,7 +21,6 @@ from instances.lifecycle import Verb
 from instances.models import Instance, Reclaim
 from instances.models.reclaim import OPEN_RECLAIMS, ReclaimState
 from instances.novita.errors import NovitaError
-from instances.observation import locked_account
 from instances.operations import (
     OperationRefused,
     auto_migrate_due,
@@ -37,6 +36,7 @@ from instances.provider import novita
 from instances.reclaims import ALARM, RULE, WORK, end, note_sign, tell_migrated
 from instances.set_aside import SetAside, gap
 from instances.spot import NOTICE_WORDS
+from instances.vouching import locked_account
 from sync.reclaim_decision import ACTS, Action, ReclaimDecision, decide_reclaim, paced
 from sync.reclaim_facts import Scene, facts_of
 

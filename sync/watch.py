@@ -18,11 +18,12 @@ from instances.novita.endpoints import PAGE_SIZE
 from instances.novita.errors import AuthFailed, NotFound, NovitaError
 from instances.novita.pace import Rank
 from instances.novita.types import InstanceList
-from instances.observation import locked_account, observe, observe_details, observe_not_found
+from instances.observation import observe, observe_details, observe_not_found
 from instances.periodic import Claim, bring_forward, claim, finish, is_due, renewing
 from instances.provider import novita
 from instances.provider_key import note_key_refused
 from instances.readings import reading_of
+from instances.vouching import locked_account
 from sync.listing import run_list
 
 log = structlog.get_logger("sync")

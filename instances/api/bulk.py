@@ -21,8 +21,8 @@ from instances.automation_words import automation_of
 from instances.bulk import Choice, open_job_id, stands
 from instances.models import Instance
 from instances.models.instance import InstanceQuerySet
-from instances.observation import locked_account
 from instances.operations import OperationRefused
+from instances.vouching import locked_account
 
 _VERBS: dict[str, Callable[..., Instance]] = {
     "start": operations.request_start,

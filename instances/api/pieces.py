@@ -26,7 +26,7 @@ from instances.encryption import EncryptedJSONField
 from instances.lifecycle import OPEN_STATES
 from instances.models import Instance, Job, Machine, ProviderAccount
 from instances.models.instance import InstanceQuerySet
-from instances.observation import effective_observed_at
+from instances.vouching import effective_observed_at
 
 Row = tuple[Any, ...]
 

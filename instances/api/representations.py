@@ -10,7 +10,7 @@ from django.utils.dateparse import parse_datetime
 from instances.api.times import duration_text, rfc3339
 from instances.models import Alarm, Event, Instance, Job, Machine, ProviderAccount
 from instances.models.instance import AfterReclaim, OnNotice
-from instances.observation import effective_observed_at
+from instances.vouching import effective_observed_at
 
 _SIX_PLACES = Decimal("0.000001")
 

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from instances import balance, catalogue, placement
+from instances.attempts import resolve_attempt
 from instances.correlation import ENVIRONMENT_NAME, correlation_id_in, new_correlation_id, provider_name
 from instances.events import SYSTEM, record
 from instances.executor import outcomes
@@ -22,12 +23,13 @@ from instances.novita.client import Novita
 from instances.novita.create_request import CreateRequest, NetworkMount
 from instances.novita.errors import AuthFailed, NoCapacity, NotFound, NovitaError, Rejected, Unavailable
 from instances.novita.pace import Rank
-from instances.observation import locked_account, observe, resolve_attempt
+from instances.observation import observe
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
 from instances.placement import Candidate, Placement, Wish
 from instances.provider_key import note_key_refused
 from instances.readings import reading_of
+from instances.vouching import locked_account
 
 MOST_ENVS = 100  # Novita takes no more
 

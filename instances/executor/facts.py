@@ -8,8 +8,8 @@ from django.conf import settings
 from instances.executor.steps import JobFacts
 from instances.lifecycle import Observed, Verb
 from instances.models import Instance, Job, Machine, ProviderAccount
-from instances.observation import effective_observed_at
 from instances.operations.jobs import PORTS_BEFORE
+from instances.vouching import effective_observed_at
 
 
 def facts_of(job: Job, instance: Instance, *, now: datetime, provider_job: str = "") -> JobFacts:

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from instances import health_checks
 from instances.alarms import raise_alarm
+from instances.attempts import note_surplus
 from instances.events import SYSTEM, record
 from instances.executor import outcomes
 from instances.executor.claims import lease, may_call, store
@@ -19,9 +20,9 @@ from instances.models import Instance, Job, Machine
 from instances.moves import place_of
 from instances.novita.client import Novita
 from instances.novita.errors import AuthFailed, NotFound, NovitaError, Unavailable
-from instances.observation import locked_account, note_surplus
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
+from instances.vouching import locked_account
 
 ENDS = {ReplaceAct.SUCCEED: Act.SUCCEED, ReplaceAct.FAIL: Act.FAIL, ReplaceAct.SUPERSEDE: Act.SUPERSEDE}
 

@@ -22,7 +22,7 @@ from instances.models import Instance, Job, Machine
 from instances.novita.client import Novita
 from instances.novita.errors import NotFound, NovitaError
 from instances.novita.pace import Rank
-from instances.observation import locked_account, observe, observe_not_found
+from instances.observation import observe, observe_not_found
 from instances.operations.jobs import derive_job, needs_job
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
@@ -30,6 +30,7 @@ from instances.provider import novita
 from instances.provider_key import key_refused_since
 from instances.readings import reading_of
 from instances.set_aside import SetAside
+from instances.vouching import locked_account
 from instances.work_pool import WorkPool
 
 log = structlog.get_logger("instances.executor")

@@ -14,9 +14,9 @@ from instances.lifecycle import BILLED, Observed
 from instances.models import Alarm, Instance, Job, Machine, ProviderAccount
 from instances.models.instance import InstanceQuerySet
 from instances.models.machine import interval_usd
-from instances.observation import effective_observed_at
 from instances.person_verbs import offered
 from instances.tones import tone_of_phase
+from instances.vouching import effective_observed_at
 from instances.words import usd, usd_per_hour
 from novita_manager.pages.fleet_query import PAGE_ROWS, FleetQuery, chosen_rows
 

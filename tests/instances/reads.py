@@ -5,8 +5,9 @@ from typing import Any
 
 from instances.models import Instance, Machine
 from instances.novita.types import RemoteInstance
-from instances.observation import locked_account, observe, observe_missing, observe_not_found
+from instances.observation import observe, observe_missing, observe_not_found
 from instances.readings import reading_of
+from instances.vouching import locked_account
 
 SECOND = timedelta(seconds=1)
 

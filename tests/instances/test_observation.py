@@ -5,19 +5,15 @@ from decimal import Decimal
 
 import pytest
 
+from instances.attempts import resolve_attempt
 from instances.discovery import discover
 from instances.lifecycle import Observed
 from instances.models import Alarm, Instance, Machine
 from instances.novita.types import RemoteInstance
-from instances.observation import (
-    effective_observed_at,
-    observe,
-    observe_missing,
-    observe_not_found,
-    resolve_attempt,
-)
+from instances.observation import observe, observe_missing, observe_not_found
 from instances.operations import adopt, request_delete, request_start, request_stop
 from instances.readings import Reading, reading_of
+from instances.vouching import effective_observed_at
 from tests.factories import NOW, PERSON, make_account, make_instance, make_job, make_machine
 from tests.instances.reads import lose, machine_of, show
 

@@ -9,8 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from instances.models import Instance, Machine, ProviderAccount
-from instances.observation import effective_observed_at
 from instances.operations import request_stop
+from instances.vouching import effective_observed_at
 from tests.driving import Drive, driving
 from tests.factories import PERSON
 from tests.sync.fleets import STEP, fleet, listed

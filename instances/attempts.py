@@ -1,0 +1,58 @@
+"""What a create attempt turns out to have made: the instance's machine, or one too many."""
+
+from datetime import datetime
+
+from instances.alarms import raise_alarm
+from instances.discovery import hand_over
+from instances.events import SYSTEM, record
+from instances.lifecycle import Verb
+from instances.models import Instance, Machine
+from instances.operations.wishes import locked_instance
+from instances.phases import current_job, refresh_phase
+
+
+def resolve_attempt(machine: Machine, novita_id: str, *, now: datetime, how: str) -> bool:
+    """A create attempt turned out to have made this machine: store its id. False where it has an id, or somebody adopted it.
+
+    It becomes its instance's machine unless another one lives: then it is surplus, named and alarmed, and touched by
+    nothing here.
+    """
+    instance = locked_instance(machine.instance_id)
+    if machine.novita_id is not None or not hand_over(novita_id, instance):
+        return False
+    machine.novita_id = novita_id
+    current, job = instance.machine, current_job(instance)
+    expected = job is not None and job.verb == Verb.REPLACE and job.arguments.get("machine") == machine.pk
+    other = current is not None and current.pk != machine.pk and current.absent_at is None and current.novita_id is not None
+    surplus = other and not expected
+    if surplus:
+        machine.surplus_since = now
+    machine.given_up_at = None
+    machine.save(update_fields=["novita_id", "surplus_since", "given_up_at"])
+    if surplus:
+        note_surplus(instance, machine, now=now, how=how)
+        return True
+    type_ = "instance.replacement_created" if expected else "instance.created"
+    record(type_, at=now, actor=SYSTEM, instance=instance, job=job, reason=how, after={"novita_id": novita_id})
+    if expected:
+        return True
+    if instance.machine_id != machine.pk or instance.given_up:
+        instance.machine, instance.given_up = machine, False
+        instance.save(update_fields=["machine", "given_up"])
+    refresh_phase(instance, now=now)
+    return True
+
+
+def note_surplus(instance: Instance, machine: Machine, *, now: datetime, how: str) -> None:
+    """A machine beside the one its instance has: named and alarmed, proposed for deletion, deleted by nothing here."""
+    record(
+        "instance.surplus_found", at=now, actor=SYSTEM, instance=instance, reason=how, after={"novita_id": machine.novita_id}
+    )
+    raise_alarm(
+        "surplus_machine",
+        machine.novita_id or "",
+        text=f"{instance.name} has a second live machine at Novita, {machine.novita_id}: {how}",
+        remedy=f"Delete {machine.novita_id} at Novita unless you need it: it is billed and nothing here touches it",
+        now=now,
+        instance=instance,
+    )
