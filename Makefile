@@ -24,14 +24,13 @@ run: $(RUNTIME)
 	@exec $(BIN)/python manage.py up --end-with-parent
 
 # More processes than cores, since many tests wait: for a page, an answer that does not come, a part that starts. What judges
-# times comes last, with nothing beside it but what steps back for it.
+# times runs first, beside tests that step back for it; then what starts the product and judges none.
 PROCESS_TESTS := tests/processes tests/chaos tests/instances/novita/simulator
 test: $(DEVELOPMENT)
 	@mkdir -p var && rm -f var/tests-left-out.txt
 	@status=0; \
-	$(BIN)/python -m pytest -p tests.environment -n 3 -m "not process and not background" $(TEST_FLAGS) || status=1; \
-	$(BIN)/python -m pytest -p tests.environment -n 3 --dist loadgroup -m "process and not alone" $(PROCESS_TESTS) $(TEST_FLAGS) || status=1; \
-	$(BIN)/python -m pytest -p tests.environment -n 2 --dist loadgroup -m "alone or background" $(PROCESS_TESTS) tests/machine $(TEST_FLAGS) || status=1; \
+	$(BIN)/python -m pytest -p tests.environment -n 4 --dist loadgroup -m "alone or not process" $(TEST_FLAGS) || status=1; \
+	$(BIN)/python -m pytest -p tests.environment -n 4 --dist loadgroup -m "process and not alone" $(PROCESS_TESTS) $(TEST_FLAGS) || status=1; \
 	$(BIN)/python -m tests.left_out; \
 	exit $$status
 

@@ -32,7 +32,7 @@ DONE = {
     *("weather no_capacity", "weather never_stops", "weather never_deletes", "weather page_gap", "weather unknown_words"),
 }
 
-pytestmark = [pytest.mark.django_db, pytest.mark.background, pytest.mark.long, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.timeout(3600)]
 
 
 def test_in_whatever_order_things_happen_the_promises_are_kept(settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
