@@ -14,7 +14,7 @@ from autostop.models import Heartbeat
 from autostop.shapes import HeartbeatShape, IssuedHeartbeatShape
 from instances.api import shapes
 from instances.api.fields import Moment, Strict, Text
-from instances.api.references import find
+from instances.api.references import find, find_to_change
 from instances.api.representations import instance_json
 from instances.api.times import rfc3339
 from instances.api.viewsets import actor_of
@@ -34,7 +34,7 @@ class Keep(APIView):
 
     @extend_schema(operation_id="instances_keep", request=KeepForm, responses=shapes.InstanceShape)
     def post(self, request: Request, ref: str) -> Response:
-        now, instance = timezone.now(), find(ref)
+        now, instance = timezone.now(), find_to_change(ref)
         form = KeepForm(data=request.data, context={"now": now})
         form.is_valid(raise_exception=True)
         body = form.validated_data
@@ -43,7 +43,7 @@ class Keep(APIView):
 
     @extend_schema(operation_id="instances_end_keep", request=None, responses={200: shapes.InstanceShape})
     def delete(self, request: Request, ref: str) -> Response:
-        now, instance = timezone.now(), find(ref)
+        now, instance = timezone.now(), find_to_change(ref)
         end_keep(instance.pk, actor=actor_of(request), now=now)
         return _shown(instance, now)
 
@@ -60,7 +60,7 @@ class HeartbeatOf(APIView):
     @extend_schema(operation_id="instances_heartbeat_issue", request=None, responses={201: IssuedHeartbeatShape})
     def post(self, request: Request, ref: str) -> Response:
         """Make an address; an earlier one ends with it."""
-        instance = find(ref)
+        instance = find_to_change(ref)
         issued = heartbeats.issue(instance.pk, actor=actor_of(request), now=timezone.now())
         row = Heartbeat.objects.get(instance=instance)
         shown = {**_heartbeat_json(row), "url": issued.url, "snippet": issued.snippet}
@@ -68,7 +68,7 @@ class HeartbeatOf(APIView):
 
     @extend_schema(operation_id="instances_heartbeat_revoke", responses={204: None})
     def delete(self, request: Request, ref: str) -> Response:
-        heartbeats.revoke(find(ref).pk, actor=actor_of(request), now=timezone.now())
+        heartbeats.revoke(find_to_change(ref).pk, actor=actor_of(request), now=timezone.now())
         return Response(status=204)
 
 

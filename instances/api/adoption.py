@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from instances import operations
 from instances.api import requests, shapes
 from instances.api.creation import settings_columns
-from instances.api.references import find
+from instances.api.references import find_to_change
 from instances.api.representations import instance_json
 from instances.api.viewsets import ApiViewSet, actor_of
 from instances.automation_words import automation_of
@@ -28,7 +28,7 @@ class AdoptionMixin(ApiViewSet):
 
         By default it is wanted as it is, auto-stop observes, its idle clock starts now and its local data is precious.
         """
-        instance = find(ref)
+        instance = find_to_change(ref)
         body = self.body(requests.Adopt)
         dry_run = body["dry_run"]
 

@@ -15,7 +15,7 @@ from instances.api import requests, shapes
 from instances.api.adoption import adopting
 from instances.api.filters import labelled
 from instances.api.problems import Problem
-from instances.api.references import find
+from instances.api.references import find_to_change
 from instances.api.viewsets import ApiViewSet, actor_of, caller_of, require
 from instances.automation_words import automation_of
 from instances.bulk import Choice, open_job_id, stands
@@ -78,7 +78,7 @@ class BulkMixin(ApiViewSet):
 
     def _named_one(self, body: dict[str, Any], ref: str) -> dict[str, Any]:
         try:
-            instance = find(ref)
+            instance = find_to_change(ref)
         except Http404:
             return _result(ref, None, ok=False, code="not_found", detail="there is no such instance")
         except Problem as problem:

@@ -34,7 +34,7 @@ from instances.api.filters import InstanceFilter
 from instances.api.kept import Made, kept_or_made
 from instances.api.pieces import page_json, piece_of
 from instances.api.problems import Problem
-from instances.api.references import find, own_id
+from instances.api.references import find, find_to_change, own_id
 from instances.api.representations import instance_json
 from instances.api.times import rfc3339
 from instances.api.viewsets import ApiViewSet, actor_of, caller_of, owner_of
@@ -130,7 +130,7 @@ class InstanceViewSet(AdoptionMixin, BulkMixin, AccessMixin, ApiViewSet):
         request=requests.Patch, responses={200: shapes.InstanceWithSecretShape, 202: shapes.InstanceWithSecretShape}
     )
     def partial_update(self, request: Request, ref: str) -> Response:
-        instance = self._named(ref)
+        instance = find_to_change(ref)
         body = self.body(requests.Patch)
         refuse_unfit_ports(instance, body)
         settings, reason = settings_columns(body), body.get("reason", "")
@@ -188,7 +188,7 @@ class InstanceViewSet(AdoptionMixin, BulkMixin, AccessMixin, ApiViewSet):
         if at > self.now + _CLOCKS_MAY_DIFFER:
             raise refused_field("last_used_at", "in_the_future", "it is more than 5 s ahead of our clock")
         at = min(at, self.now)
-        instance_id = own_id(ref) or find(ref).pk
+        instance_id = own_id(ref) or find_to_change(ref).pk
         try:
             used = operations.record_use(instance_id, at=at, actor=actor_of(request), now=self.now)
         except Instance.DoesNotExist:
@@ -209,11 +209,8 @@ class InstanceViewSet(AdoptionMixin, BulkMixin, AccessMixin, ApiViewSet):
             answer.data["webhook_secret"] = secret
         return answer
 
-    def _named(self, ref: str) -> Instance:
-        return find(ref)
-
     def _ask(self, ref: str, verb: Callable[..., Any], *, form: Any = requests.Act) -> Response:
-        instance = self._named(ref)
+        instance = find_to_change(ref)
         body = self.body(form)
 
         def act() -> Response:

@@ -1,4 +1,7 @@
-"""Which instance a `{ref}` names: our id, Novita's id, or the name of a managed one, ignoring case."""
+"""Which instance a `{ref}` names: our id, Novita's id, or the name of a managed one, ignoring case.
+
+An instance is read by the Novita id of any machine it has or had, and changed by that of its current one alone.
+"""
 
 from uuid import UUID
 
@@ -40,6 +43,35 @@ def find(reference: str, among: InstanceQuerySet | None = None) -> Instance:
             f"{reference!r} fits {len(left)} instances: use an id", code="ambiguous_ref", status=409, more={"ids": ids}
         )
     return left[0]
+
+
+def find_to_change(reference: str) -> Instance:
+    """As `find`, for a request that changes the instance or what runs for it.
+
+    Raises also Problem `not_current`: what is meant for a second or former machine never reaches the one in use.
+    """
+    instance = find(reference)
+    current = (instance.machine.novita_id if instance.machine else None) or ""
+    by_name = instance.managed and instance.name.lower() == reference.lower()
+    if own_id(reference) == instance.pk or by_name or reference == current:
+        return instance
+    has = f"whose machine is {current}" if current else "which has no machine now"
+    raise Problem(
+        f"{reference} is not the current machine of {instance.name or instance.pk}, {has}: nothing was asked of either; "
+        f"{_what_to_do(instance, reference)}. What is meant for the instance takes its own id, {instance.pk}",
+        code="not_current",
+        status=409,
+        more={"ids": [str(instance.pk)]},
+    )
+
+
+def _what_to_do(instance: Instance, novita_id: str) -> str:
+    other = Machine.objects.only("absent_at", "let_go_at").filter(instance=instance, novita_id=novita_id).first()
+    if other is None or other.absent_at is not None:
+        return f"{novita_id} needs nothing: it is gone from Novita"
+    if other.let_go_at is not None:
+        return f"{novita_id} was let go and its deletion was asked for: look at it in Novita's console if it stays"
+    return f"nothing here acts on {novita_id}: see to it in Novita's console"
 
 
 def own_id(text: str) -> UUID | None:

@@ -13,7 +13,7 @@ _PLAIN = {"retrieve": "get", "partial_update": "update", "destroy": "delete"}
 _REQUEST_MODULES = ("instances.api.requests", "instances.api.webhook_forms")
 _REF = (
     "The instance: our id, Novita's id, or the name of a managed one, ignoring case. One that fits several is 409 "
-    "`ambiguous_ref` with their ids."
+    "`ambiguous_ref` with their ids. A change takes Novita's id of its current machine alone: else it is 409 `not_current`."
 )
 
 
@@ -99,6 +99,7 @@ class DescribedView(AutoSchema):
 
     def _common_conflicts(self) -> set[str]:
         found = {"ambiguous_ref"} if "{ref}" in self.path else set()
+        found |= {"not_current"} if found and self.method != "GET" else set()
         return found | ({"in_flight"} if self.method == "POST" else set())
 
     def _add_examples(self, operation: dict[str, Any]) -> None:

@@ -62,6 +62,11 @@ CODES: dict[str, Code] = {
     ),
     "name_taken": Code((409,), "A living managed instance has the name.", "Choose another name."),
     "ambiguous_ref": Code((409,), "The reference fits several instances; `ids` names them.", "Use an id."),
+    "not_current": Code(
+        (409,),
+        "A change named a machine that its instance has no more, or has beside its own; `ids` names the instance.",
+        "Read `detail`: it says what may be done about that machine. For the instance use its own id.",
+    ),
     "no_capacity": Code((409,), "No GPU is free for it now.", "Try later, or set `wait_for_capacity`.", again=True),
     "key_limit": Code(
         (409,),

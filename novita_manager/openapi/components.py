@@ -21,7 +21,7 @@ _PROBLEM: dict[str, Any] = {
         "code": {"type": "string", "description": "For programs; it never changes its meaning"},
         "request_id": {"type": "string", "description": "Also on log lines and events"},
         "errors": {"type": "array", "items": {"$ref": "#/components/schemas/FieldProblem"}},
-        "ids": {"type": "array", "items": {"type": "string"}, "description": "With `ambiguous_ref`"},
+        "ids": {"type": "array", "items": {"type": "string"}, "description": "With `ambiguous_ref`, `not_current`"},
         "known_at": {"type": ["string", "null"], "format": "date-time", "description": "With `provider_away`"},
         "age_seconds": {"type": ["integer", "null"], "description": "With `provider_away`"},
     },
