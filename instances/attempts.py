@@ -6,7 +6,7 @@ from instances.alarms import raise_alarm
 from instances.discovery import hand_over
 from instances.events import SYSTEM, record
 from instances.lifecycle import Verb
-from instances.models import Instance, Machine
+from instances.models import Instance, Job, Machine
 from instances.operations.wishes import locked_instance
 from instances.phases import current_job, refresh_phase
 
@@ -22,14 +22,11 @@ def resolve_attempt(machine: Machine, novita_id: str, *, now: datetime, how: str
         return False
     machine.novita_id = novita_id
     current, job = instance.machine, current_job(instance)
-    expected = job is not None and job.verb == Verb.REPLACE and job.arguments.get("machine") == machine.pk
+    expected = is_in_hand(job, machine)
     other = current is not None and current.pk != machine.pk and current.absent_at is None and current.novita_id is not None
-    surplus = other and not expected
-    if surplus:
-        machine.surplus_since = now
     machine.given_up_at = None
-    machine.save(update_fields=["novita_id", "surplus_since", "given_up_at"])
-    if surplus:
+    machine.save(update_fields=["novita_id", "given_up_at"])
+    if other and not expected:
         note_surplus(instance, machine, now=now, how=how)
         return True
     type_ = "instance.replacement_created" if expected else "instance.created"
@@ -43,8 +40,20 @@ def resolve_attempt(machine: Machine, novita_id: str, *, now: datetime, how: str
     return True
 
 
+def is_in_hand(job: Job | None, machine: Machine) -> bool:
+    """Whether a replacement that is under way had this one made, or lets it go."""
+    return (
+        job is not None
+        and job.verb == Verb.REPLACE
+        and machine.pk in (job.arguments.get("machine"), job.arguments.get("old"))
+    )
+
+
 def note_surplus(instance: Instance, machine: Machine, *, now: datetime, how: str) -> None:
     """A machine beside the one its instance has: named and alarmed, proposed for deletion, deleted by nothing here."""
+    if machine.surplus_since is None:
+        machine.surplus_since = now
+        machine.save(update_fields=["surplus_since"])
     record(
         "instance.surplus_found", at=now, actor=SYSTEM, instance=instance, reason=how, after={"novita_id": machine.novita_id}
     )
@@ -52,7 +61,7 @@ def note_surplus(instance: Instance, machine: Machine, *, now: datetime, how: st
         "surplus_machine",
         machine.novita_id or "",
         text=f"{instance.name} has a second live machine at Novita, {machine.novita_id}: {how}",
-        remedy=f"Delete {machine.novita_id} at Novita unless you need it: it is billed and nothing here touches it",
+        remedy=f"Delete {machine.novita_id} in Novita's console unless you need it: it is billed and nothing here touches it",
         now=now,
         instance=instance,
     )

@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from instances import health_checks, meter
 from instances.alarms import clear_alarm
-from instances.attempts import note_surplus
+from instances.attempts import is_in_hand, note_surplus
 from instances.consequences import Consequence, Meaning, Seen, consequence_of
 from instances.events import OUTSIDE, SYSTEM, record
 from instances.host_clock import is_ahead
@@ -178,6 +178,7 @@ def _after(
     """What follows for the instance: its wish, its health, its phase, its open job."""
     instance = locked_instance(machine.instance_id)
     if instance.machine_id != machine.pk and not _succeeds(instance, machine, now):
+        _note_return(instance, machine, before, now)
         return
     instance.machine = machine
     if before is not machine.observed:
@@ -209,6 +210,13 @@ def _succeeds(instance: Instance, machine: Machine, now: datetime) -> bool:
     if old is not None and old.absent_at is None:
         note_surplus(instance, old, now=now, how="a move of it ended under another id and left this one behind")
     return old is not None
+
+
+def _note_return(instance: Instance, machine: Machine, before: Observed, now: datetime) -> None:
+    """One that the instance has no more lives after all, and is billed again unless it is stopped."""
+    is_back = before is Observed.ABSENT and machine.observed is not Observed.ABSENT
+    if is_back and not is_in_hand(current_job(instance), machine):
+        note_surplus(instance, machine, now=now, how="it was proven gone and is back")
 
 
 def _tell_move(instance: Instance, machine: Machine, before: Observed, began_at: datetime, now: datetime) -> None:

@@ -20,7 +20,7 @@ _LEFT = (Observed.EXITED, Observed.MIGRATING, Observed.ABSENT, Observed.REMOVING
 def take_over_if_moved(instance: Instance, machine: Machine, *, now: datetime) -> Machine | None:
     """The second machine runs, the first does not, and a move of ours went before: the instance goes on with the second.
 
-    One that was surplus before the move was sent is none of its making, and stays so. Answers the machine it had, which is
+    One that was known before the move was sent is none of its making, and stays so. Answers the machine it had, which is
     surplus unless it is gone; None where nothing is taken over.
     """
     old = instance.machine
@@ -31,7 +31,7 @@ def take_over_if_moved(instance: Instance, machine: Machine, *, now: datetime) -
     last = Job.objects.filter(instance=instance).exclude(called_at=None).order_by("-called_at").first()
     if last is None or last.verb != Verb.MIGRATE or last.called_at is None or now - last.called_at > _RECENT:
         return None
-    if machine.surplus_since < last.called_at:
+    if machine.created_at < last.called_at:
         return None
     machine.surplus_since = None
     machine.auto_migrate_off_at = old.auto_migrate_off_at
@@ -49,7 +49,4 @@ def take_over_if_moved(instance: Instance, machine: Machine, *, now: datetime) -
         before=place_of(old),
         after=place_of(machine),
     )
-    if old.absent_at is None:
-        old.surplus_since = now
-        old.save(update_fields=["surplus_since"])
     return old

@@ -144,6 +144,6 @@ def _apply(change: Change, machine: Machine | None, scene: _Scene) -> None:
 
 def _surplus_of(machine: Machine, novita_id: str, now: datetime) -> Machine:
     """A row of its own for a second machine that bears the correlation id of one we know."""
-    second = Machine.objects.create(instance_id=machine.instance_id, novita_id=novita_id, created_at=now, surplus_since=now)
+    second = Machine.objects.create(instance_id=machine.instance_id, novita_id=novita_id, created_at=now)
     note_surplus(second.instance, second, now=now, how="a second machine at Novita bears the id of one create attempt")
     return second

@@ -40,7 +40,7 @@ class Change:
     """One thing to do about the records. `kind`: observe, recheck, resolve, surplus, discover, missing or unverified.
 
     A recheck finds nothing new: it lets a wish that differs from what is observed be judged by a newer read. `differing`
-    names the columns that an observe changes.
+    names the columns that an observe changes; `unsettled` that more than they may follow from it.
     """
 
     kind: str
@@ -143,7 +143,7 @@ def _of_known(row: Known, reading: Reading) -> Change | None:
         instance_id=row.instance_id,
         reading=reading,
         differing=tuple(differing),
-        unsettled=row.unsettled,
+        unsettled=row.unsettled or row.absent,
     )
 
 

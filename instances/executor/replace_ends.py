@@ -124,7 +124,6 @@ def end(job: Job, old: Machine, new: Machine | None, step: ReplaceStep) -> None:
         with transaction.atomic():
             fresh = locked_instance(job.instance_id)
             if fresh.machine_id != old.pk:
-                Machine.objects.filter(pk=old.pk).update(surplus_since=now)
                 old.refresh_from_db()
                 note_surplus(fresh, old, now=now, how=step.reason)
     outcomes.finish(job, Step(act=ENDS[step.act], code=step.code, reason=step.reason), now=now)

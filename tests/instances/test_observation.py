@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -301,6 +302,78 @@ def test_the_alarm_of_a_surplus_machine_ends_once_it_is_proven_gone() -> None:
     observe_not_found(attempt, began_at=NOW + 2 * SECOND, now=NOW + 2 * SECOND, account=None)
 
     assert alarms("surplus_machine") == []
+
+
+def former(instance: Instance, **columns: Any) -> Machine:
+    """One that the instance has no more, proven gone."""
+    values: dict[str, Any] = {"status": "running", "observed_at": NOW, "absent_at": NOW, "missing_since": NOW}
+    return Machine.objects.create(instance=instance, novita_id="former", created_at=NOW, **values | columns)
+
+
+def show_former(status: str, at: datetime) -> Machine:
+    machine = Machine.objects.get(novita_id="former")
+    observe(machine, reading_of(RemoteInstance(id="former", status=status)), began_at=at, now=at, account=None)
+    return machine
+
+
+@pytest.mark.parametrize("status", ["running", "exited"])
+@pytest.mark.parametrize("columns", [{}, {"let_go_at": NOW}, {"surplus_since": NOW}])
+def test_a_former_machine_that_was_proven_gone_and_is_back_is_surplus(columns: dict[str, Any], status: str) -> None:
+    instance = make_instance()
+    current = machine_of(instance)
+    former(instance, **columns)
+
+    back = show_former(status, NOW + SECOND)
+    show_former(status, NOW + 2 * SECOND)
+
+    assert (machine_of(instance), instance.jobs.exists()) == (current, False)
+    assert alarms("surplus_machine") == ["former"]
+    assert events(instance, "instance.surplus_found") == 1
+    back.refresh_from_db()
+    assert back.surplus_since is not None
+    assert "is back" in Alarm.objects.get().text
+
+
+@pytest.mark.parametrize("columns", [{"wanted": "deleted", "machine": {"absent_at": NOW}}, {"status": ""}])
+def test_so_is_one_of_an_instance_that_has_ended_or_has_no_machine(columns: dict[str, Any]) -> None:
+    former(make_instance(**columns))
+
+    show_former("running", NOW + SECOND)
+
+    assert alarms("surplus_machine") == ["former"]
+
+
+def test_one_that_stays_gone_raises_nothing() -> None:
+    former(make_instance())
+
+    show_former("removed", NOW + SECOND)
+
+    assert alarms("surplus_machine") == []
+
+
+@pytest.mark.parametrize("role", ["machine", "old"])
+@pytest.mark.parametrize(("state", "told"), [("confirming", []), ("succeeded", ["former"])])
+def test_one_that_an_open_replacement_has_in_hand_raises_nothing(role: str, state: str, told: list[str]) -> None:
+    instance = make_instance()
+    machine = former(instance)
+    make_job(instance, verb="replace", state=state, arguments={role: machine.pk})
+
+    show_former("running", NOW + SECOND)
+
+    assert alarms("surplus_machine") == told
+
+
+def test_a_former_machine_that_is_back_is_not_what_a_later_move_ended_as() -> None:
+    instance = make_instance(status="migrating")
+    current = machine_of(instance)
+    former(instance)
+    make_job(instance, verb="migrate", state="confirming", called_at=NOW + SECOND, call_ended_at=NOW + SECOND)
+
+    for number in (2, 3):
+        show_former("running", NOW + number * SECOND)
+
+    assert machine_of(instance) == current
+    assert alarms("surplus_machine") == ["former"]
 
 
 @pytest.mark.parametrize(("found_at", "taken_over"), [(NOW - SECOND, False), (NOW + SECOND, True)])

@@ -2,6 +2,8 @@
 
 from instances import provider
 from instances.models import Instance
+from instances.novita.simulator.lifecycle import enter
+from instances.novita.simulator.records import NEVER
 from instances.novita.simulator.world import World
 from sync.listing import Result, run_list
 from tests.driving import Drive
@@ -46,6 +48,16 @@ def show(drive: Drive, *novita_ids: str) -> None:
     with world.lock:
         for novita_id in novita_ids:
             world.visible[novita_id] = world.instances[novita_id]
+
+
+def bring_back(drive: Drive, novita_id: str) -> None:
+    """One that Novita called removed, and knew no more, runs again."""
+    world = world_of(drive)
+    with world.lock:
+        instance = world.instances[novita_id]
+        instance.forgotten_at, instance.plan = NEVER, []
+        world.visible[novita_id] = instance
+        enter(world, instance, "running", drive.now.timestamp())
 
 
 def lose(drive: Drive, instances: list[Instance]) -> list[str]:

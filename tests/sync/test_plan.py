@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import given
@@ -52,6 +53,16 @@ def test_a_difference_is_named() -> None:
 
 def test_an_unsettled_wish_is_judged_by_every_list() -> None:
     assert kinds(compare([known("a", unsettled=True)], [remote("a")])) == [("recheck", "a")]
+
+
+def test_one_that_was_gone_and_is_listed_with_a_difference_is_judged_by_itself() -> None:
+    row = known("a", absent=True, missing=True)
+
+    [change] = compare(
+        [row], [Reading(novita_id="a", columns=remote("a").columns | {"price_usd_per_hour": Decimal(1)})]
+    ).changes
+
+    assert (change.kind, change.unsettled) == ("observe", True)
 
 
 def test_what_nobody_made_here_is_discovered_and_what_an_attempt_made_is_resolved() -> None:
