@@ -45,7 +45,7 @@ def raise_alarm(
         if opened:
             _tell(alarm, "alarm.opened", now=now)
             return
-        again = "alarm.escalated" if level > alarm.level else _due_again(alarm, repeat, now)
+        again = "alarm.escalated" if level > alarm.level else due_again(alarm, repeat, now)
         changes: dict[str, object] = {"last_seen_at": now, "text": text, "remedy": remedy, "level": level}
         if again:
             changes |= {"told_at": now, **_UNACKNOWLEDGED}
@@ -91,7 +91,8 @@ def acknowledge(alarm_id: int, *, actor: Actor, reason: str, until: datetime | N
         return alarm
 
 
-def _due_again(alarm: Alarm, repeat: timedelta | None, now: datetime) -> str:
+def due_again(alarm: Alarm, repeat: timedelta | None, now: datetime) -> str:
+    """The type of the event by which an open alarm is told anew at the same level; "" where it is not."""
     if alarm.is_acknowledged(now):
         return ""
     ran_out = bool(alarm.acknowledged_by)

@@ -1,6 +1,8 @@
 """What a create attempt turns out to have made: the instance's machine, or one too many."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from django.db import transaction
 
 from instances.alarms import raise_alarm
 from instances.discovery import hand_over
@@ -9,6 +11,9 @@ from instances.lifecycle import Verb
 from instances.models import Instance, Job, Machine
 from instances.operations.wishes import locked_instance
 from instances.phases import current_job, refresh_phase
+from instances.vouching import locked_account
+
+SURPLUS = "surplus_machine"  # the alarm, by Novita's id
 
 
 def resolve_attempt(machine: Machine, novita_id: str, *, now: datetime, how: str) -> bool:
@@ -57,11 +62,29 @@ def note_surplus(instance: Instance, machine: Machine, *, now: datetime, how: st
     record(
         "instance.surplus_found", at=now, actor=SYSTEM, instance=instance, reason=how, after={"novita_id": machine.novita_id}
     )
+    tell_surplus(instance, machine, now=now, how=how)
+
+
+def note_if_surplus(machine_id: int, *, now: datetime, how: str) -> None:
+    """The same for one that is billed and that nobody named, judged by the rows as they are under their locks."""
+    with transaction.atomic():
+        locked_account()
+        machine = Machine.objects.select_related("instance").get(pk=machine_id)
+        instance = locked_instance(machine.instance_id)
+        former = instance.machine_id != machine.pk and machine.billed_since is not None
+        if former and not is_in_hand(current_job(instance), machine):
+            note_surplus(instance, machine, now=now, how=how)
+
+
+def tell_surplus(instance: Instance, machine: Machine, *, now: datetime, how: str, repeat: timedelta | None = None) -> None:
+    name = instance.name or str(instance.pk)
+    has = f"{name}, which is {instance.phase}, has a" if instance.has_ended else f"{name} has a second"
     raise_alarm(
-        "surplus_machine",
+        SURPLUS,
         machine.novita_id or "",
-        text=f"{instance.name} has a second live machine at Novita, {machine.novita_id}: {how}",
-        remedy=f"Delete {machine.novita_id} in Novita's console unless you need it: it is billed and nothing here touches it",
+        text=f"{has} live machine at Novita, {machine.novita_id}: {how}",
+        remedy=f"Delete {machine.novita_id} in Novita's console unless you need it: nothing here touches it",
         now=now,
         instance=instance,
+        repeat=repeat,
     )

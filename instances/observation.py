@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from instances import health_checks, meter
 from instances.alarms import clear_alarm
-from instances.attempts import is_in_hand, note_surplus
+from instances.attempts import SURPLUS, is_in_hand, note_surplus
 from instances.consequences import Consequence, Meaning, Seen, consequence_of
 from instances.events import OUTSIDE, SYSTEM, record
 from instances.host_clock import is_ahead
@@ -59,7 +59,7 @@ def observe(
     outside = outside_changes(machine, differing)
     take_columns(machine, differing, before, began_at=began_at, listed=listed)
     if machine.observed is Observed.ABSENT:
-        clear_alarm("surplus_machine", machine.novita_id or "", now=now)
+        clear_alarm(SURPLUS, machine.novita_id or "", now=now)
     meter.follow(machine, machine.observed, read_began_at=began_at, read_ended_at=now, known_at=known_at)
     machine.save(update_fields=OBSERVED_COLUMNS)
     _after(machine, before, began_at=began_at, now=now, outside=outside, reading=reading, listed_at=vouched)
@@ -133,7 +133,7 @@ def observe_not_found(machine: Machine, *, began_at: datetime, now: datetime, ac
     if before is not Observed.ABSENT:
         note_move(machine, Observed.ABSENT, before, began_at=began_at)
         _tell_absence(machine, now=now)
-    clear_alarm("surplus_machine", machine.novita_id or "", now=now)
+    clear_alarm(SURPLUS, machine.novita_id or "", now=now)
     meter.follow(machine, Observed.ABSENT, read_began_at=began_at, read_ended_at=now, known_at=known_at)
     machine.save(update_fields=OBSERVED_COLUMNS)
     _after(machine, before, began_at=began_at, now=now)

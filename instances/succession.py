@@ -8,6 +8,7 @@ to come, or proposed for deletion.
 from datetime import datetime, timedelta
 
 from instances.alarms import clear_alarm
+from instances.attempts import SURPLUS
 from instances.events import OUTSIDE, record
 from instances.lifecycle import Observed, Verb, Wanted
 from instances.models import Instance, Job, Machine
@@ -36,7 +37,7 @@ def take_over_if_moved(instance: Instance, machine: Machine, *, now: datetime) -
     machine.surplus_since = None
     machine.auto_migrate_off_at = old.auto_migrate_off_at
     machine.save(update_fields=["surplus_since", "auto_migrate_off_at"])
-    clear_alarm("surplus_machine", machine.novita_id or "", now=now)
+    clear_alarm(SURPLUS, machine.novita_id or "", now=now)
     instance.machine = machine
     instance.save(update_fields=["machine"])
     record(

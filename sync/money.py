@@ -1,4 +1,4 @@
-"""What costs money without anybody looking: a balance that runs out, machines nobody here made, data about to be purged.
+"""What costs money without anybody looking: a balance that runs out, machines nobody here made or uses, data to be purged.
 
 One pass a minute over what is stored; it asks Novita nothing and stops nothing.
 """
@@ -9,8 +9,10 @@ from decimal import Decimal
 from django.db.models import Q
 from django.utils import timezone
 
-from instances.alarms import clear_alarm, raise_alarm
-from instances.models import Alarm, Instance, Machine, ProviderAccount
+from instances.alarms import clear_alarm, due_again, raise_alarm
+from instances.attempts import SURPLUS, is_in_hand, note_if_surplus, tell_surplus
+from instances.lifecycle import OPEN_STATES, Verb
+from instances.models import Alarm, Instance, Job, Machine, ProviderAccount
 from instances.periodic import claim, finish
 from instances.runway import balance_now, lasts, level
 from instances.words import clock, span, usd, usd_per_hour
@@ -36,6 +38,7 @@ def watch_if_due(now: datetime) -> bool:
 def watch(now: datetime) -> None:
     watch_balance(now)
     watch_unmanaged(now)
+    watch_surplus(now)
     watch_freezing(now)
     watch_purges(now)
 
@@ -102,6 +105,35 @@ def watch_unmanaged(now: datetime) -> None:
         level=machines[0].pk,
         repeat=REPEAT,
     )
+
+
+def watch_surplus(now: datetime) -> None:
+    """Each machine that its instance has no more, or has beside its own, and is billed: told every 24 h, as the unmanaged.
+
+    Whatever its instance has become. One that nobody named is named; one that a replacement has in hand is left to it.
+    """
+    # The alarms are read first: an alarm and the row it is about are stored together.
+    alarms = {one.subject: one for one in Alarm.objects.filter(kind=SURPLUS, cleared_at=None)}
+    found = Machine.objects.known().filter(current_of=None).select_related("instance").defer("connection", "instance__envs")
+    machines = {one.novita_id or "": one for one in found}
+    for novita_id in alarms.keys() - machines.keys():
+        clear_alarm(SURPLUS, novita_id, now=now)
+    replacing = {job.instance_id: job for job in Job.objects.filter(verb=Verb.REPLACE, state__in=OPEN_STATES)}
+    for novita_id, machine in machines.items():
+        if machine.billed_since is None or is_in_hand(replacing.get(machine.instance_id), machine):
+            continue
+        alarm = alarms.get(novita_id)
+        if alarm is None:
+            note_if_surplus(machine.pk, now=now, how="it is billed, and is not the one in use")
+        elif due_again(alarm, REPEAT, now):
+            tell_surplus(machine.instance, machine, now=now, how=_billed(machine, now), repeat=REPEAT)
+    Alarm.objects.filter(kind=SURPLUS, subject__in=machines, cleared_at=None).update(last_seen_at=now)
+
+
+def _billed(machine: Machine, now: datetime) -> str:
+    price = usd_per_hour(machine.billed_price_usd_per_hour)
+    per_hour = f"at {price} per hour" if price else "at a price that Novita has not told"
+    return f"it is billed {per_hour}, {usd(machine.cost_usd(now))} so far by what is known"
 
 
 def watch_freezing(now: datetime) -> None:

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from instances import health_checks
 from instances.alarms import raise_alarm
-from instances.attempts import note_surplus
+from instances.attempts import SURPLUS, note_surplus
 from instances.events import SYSTEM, record
 from instances.executor import outcomes
 from instances.executor.claims import lease, may_call, store
@@ -138,7 +138,7 @@ def _name_undone(
     in_vain = f"; asked {undos} times in vain" if undos > 1 and asks_again else ""
     then = "it is asked again, ever more slowly, until it is gone" if asks_again else "nothing here asks again"
     raise_alarm(
-        "surplus_machine",
+        SURPLUS,
         new.novita_id or "",
         text=f"{instance.name} has a second live machine at Novita, {new.novita_id}: it was to replace {instance.name}, and "
         f"{reason}: it is billed {cost} until Novita shows it deleted{in_vain}",

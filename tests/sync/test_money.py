@@ -5,12 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from instances.alarms import acknowledge
-from instances.models import Alarm, Event, Instance, Machine, ProviderAccount
+from instances.attempts import SURPLUS, note_surplus
+from instances.models import Alarm, Event, Instance, Job, Machine, ProviderAccount
 from instances.runway import lasts, level
 from sync import money
-from tests.factories import NOW, PERSON, make_account, make_instance
+from tests.factories import NOW, PERSON, make_account, make_instance, make_job
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -93,6 +96,96 @@ def test_what_nobody_made_here_is_told_every_day_until_somebody_knows() -> None:
     assert alarm("unmanaged_billing") is None
 
 
+def surplus(instance: Instance, novita_id: str = "second", price: str | None = "0.35") -> Machine:
+    billed = {"billed_since": NOW, "billed_price_usd_per_hour": Decimal(price) if price else None}
+    columns: dict[str, Any] = {"status": "running", "created_at": NOW, "observed_at": NOW, **billed}
+    return Machine.objects.create(instance=instance, novita_id=novita_id, **columns)
+
+
+def watch_for_days(first: int, last: int) -> None:
+    for hours in range(first * 24, last * 24):
+        money.watch_surplus(NOW + hours * HOUR)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_surplus_machine_is_told_every_day_with_what_it_costs_until_somebody_knows(*, ended: bool) -> None:
+    columns: dict[str, Any] = {"wanted": "deleted", "machine": {"absent_at": NOW}} if ended else {}
+    instance = make_instance(name="train-1", **columns)
+    machine = surplus(instance)
+    note_surplus(instance, machine, now=NOW, how="found in a list")
+
+    watch_for_days(0, 3)
+    assert told(SURPLUS) == ["opened", "repeated", "repeated"]
+    found = alarm(SURPLUS)
+    assert found is not None
+    assert (found.instance, found.last_seen_at) == (instance, NOW + 71 * HOUR)
+    assert f"train-1{', which is deleted,' if ended else ''} has a" in found.text
+    assert "billed at $0.35 per hour, $16.80 so far" in found.text
+
+    acknowledge(found.pk, actor=PERSON, reason="a test of ours", until=NOW + 5 * DAY, now=NOW + 3 * DAY)
+    watch_for_days(3, 7)
+    assert told(SURPLUS)[3:] == ["acknowledged", "repeated", "repeated"]
+
+
+def test_a_billed_machine_that_is_not_the_one_in_use_is_named_though_nobody_did() -> None:
+    instance = make_instance()
+    machine = surplus(instance, price=None)
+
+    watch_for_days(0, 2)
+
+    machine.refresh_from_db()
+    assert (told(SURPLUS), machine.surplus_since) == (["opened", "repeated"], NOW)
+    assert instance.events.filter(type="instance.surplus_found").count() == 1
+    found = alarm(SURPLUS)
+    assert found is not None
+    assert "a price that Novita has not told" in found.text
+
+
+@pytest.mark.parametrize("role", ["machine", "old"])
+def test_one_that_an_open_replacement_has_in_hand_is_left_to_it(role: str) -> None:
+    instance = make_instance()
+    job = make_job(instance, verb="replace", state="confirming", arguments={role: surplus(instance).pk})
+
+    watch_for_days(0, 2)
+    assert told(SURPLUS) == []
+
+    Job.objects.filter(pk=job.pk).update(state="succeeded", finished_at=NOW)
+    watch_for_days(2, 3)
+    assert told(SURPLUS) == ["opened"]
+
+
+@pytest.mark.parametrize("end", ["gone", "in use"])
+def test_one_that_is_stopped_is_not_told_again_and_one_that_is_gone_or_in_use_no_more(end: str) -> None:
+    instance = make_instance()
+    machine = surplus(instance)
+    note_surplus(instance, machine, now=NOW, how="found in a list")
+    Machine.objects.filter(pk=machine.pk).update(status="exited", billed_since=None, billed_price_usd_per_hour=None)
+
+    watch_for_days(0, 3)
+    assert told(SURPLUS) == ["opened"]
+
+    if end == "gone":
+        Machine.objects.filter(pk=machine.pk).update(absent_at=NOW)
+    else:
+        Instance.objects.filter(pk=instance.pk).update(machine=machine)
+    watch_for_days(3, 4)
+    assert told(SURPLUS) == ["opened", "cleared"]
+
+
+def test_a_quiet_minute_asks_the_same_however_many_there_are() -> None:
+    asked = []
+    for number in range(2):
+        for more in range(1 + 4 * number):
+            instance = make_instance()
+            machine = surplus(instance, f"second-{number}-{more}")
+            note_surplus(instance, machine, now=NOW, how="found in a list")
+        with CaptureQueriesContext(connection) as context:
+            money.watch_surplus(NOW + HOUR)
+        asked.append(len(context))
+
+    assert asked == [4, 4]
+
+
 def test_freezing_is_an_alarm_while_novita_shows_it() -> None:
     instance = make_instance(status="freezing")
 
@@ -127,8 +220,8 @@ def test_a_purge_is_told_three_days_and_one_day_before() -> None:
 
 def test_a_pass_does_all_of_it_once_a_minute() -> None:
     make_account(balance_usd=Decimal(1), balance_read_at=NOW)
-    running(managed=False)
+    surplus(running(managed=False))
 
     assert money.watch_if_due(NOW)
     assert not money.watch_if_due(NOW)
-    assert {one.kind for one in Alarm.objects.all()} == {"balance_runway", "unmanaged_billing"}
+    assert {one.kind for one in Alarm.objects.all()} == {"balance_runway", "unmanaged_billing", SURPLUS}
