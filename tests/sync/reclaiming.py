@@ -44,3 +44,15 @@ def ended(drive: Drive, *, seconds: float = 600, step: float = 5) -> Reclaim:
 
 def tried(record: Reclaim) -> list[tuple[str, str]]:
     return [(one["verb"], one["outcome"]) for one in record.tries]
+
+
+def replacing(drive: Drive, **fields: Any) -> tuple[Instance, str]:
+    """Taken, start and move refused: the new one is made beside the old one, whose id is the second value."""
+    instance = settled(drive, **fields)
+    old = novita_id(instance)
+    drive.faults(
+        {"call": "start", "kind": "no_capacity", "count": 3}, {"call": "migrate", "kind": "no_capacity", "count": 1}
+    )
+    spot(drive, instance, "reclaim", give_back_stock=True)
+    drive.until(lambda: len(drive.living()) == 2, seconds=600, step=3)
+    return instance, old

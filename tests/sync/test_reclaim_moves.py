@@ -16,8 +16,7 @@ from instances.webhooks.kinds import Severity, telling_of
 from sync.listing import run_list
 from tests.driving import Drive, event_types
 from tests.factories import PERSON, make_instance
-from tests.sync.fleets import bring_back
-from tests.sync.reclaiming import HOUR, empty_shelves, ended, novita_id, settled, spot, tried
+from tests.sync.reclaiming import HOUR, empty_shelves, ended, novita_id, replacing, settled, spot, tried
 
 pytestmark = pytest.mark.django_db
 
@@ -194,39 +193,6 @@ def test_a_move_that_fails_half_way_leaves_one_running(drive: Drive, ending: str
     assert other.phase == "ready"
 
 
-def test_one_that_was_lost_in_a_move_and_is_back_beside_the_one_made_anew_is_surplus(drive: Drive) -> None:
-    instance = settled(drive)
-    old = novita_id(instance)
-    drive.faults(
-        {"call": "start", "kind": "no_capacity", "count": 3}, {"call": "migrate", "kind": "migrate_loses_all", "count": 1}
-    )
-    spot(drive, instance, "reclaim", give_back_stock=True)
-    ended(drive, seconds=1200)
-    drive.let_pass(400, step=20)  # until Novita does not know it by id either
-    assert Machine.objects.get(novita_id=old).absent_at is not None
-
-    bring_back(drive, old)
-    drive.until(lambda: drive.alarms("surplus_machine"), step=5)
-    drive.let_pass(60, step=10)
-
-    back = Machine.objects.get(novita_id=old)
-    assert [one.subject for one in drive.alarms("surplus_machine")] == [old] != [novita_id(instance)]
-    assert (back.surplus_since is not None, back.billed_since is not None) == (True, True)
-    assert drive.count("delete") == drive.count("stop") == 0
-
-
-def test_the_old_one_of_a_replacement_that_is_back_is_surplus(drive: Drive) -> None:
-    instance, old = replacing(drive)
-    drive.until_idle(seconds=900, step=5)
-    assert [one["id"] for one in drive.living()] == [novita_id(instance)]
-    assert drive.alarms("surplus_machine") == []
-
-    bring_back(drive, old)
-    drive.until(lambda: drive.alarms("surplus_machine"), step=5)
-
-    assert [one.subject for one in drive.alarms("surplus_machine")] == [old] != [novita_id(instance)]
-
-
 def test_a_move_that_never_ends_is_replaced(drive: Drive) -> None:
     instance = settled(drive)
     old = novita_id(instance)
@@ -270,18 +236,6 @@ def taken_without_room(drive: Drive) -> Instance:
     drive.faults({"call": "start", "kind": "no_capacity", "count": 3})
     spot(drive, instance, "reclaim", give_back_stock=True)
     return instance
-
-
-def replacing(drive: Drive, **fields: Any) -> tuple[Instance, str]:
-    """Taken, start and move refused: the new one is made beside the old one, whose id is the second value."""
-    instance = settled(drive, **fields)
-    old = novita_id(instance)
-    drive.faults(
-        {"call": "start", "kind": "no_capacity", "count": 3}, {"call": "migrate", "kind": "no_capacity", "count": 1}
-    )
-    spot(drive, instance, "reclaim", give_back_stock=True)
-    drive.until(lambda: len(drive.living()) == 2, seconds=600, step=3)
-    return instance, old
 
 
 def test_one_that_runs_again_while_its_replacement_is_made_is_kept_and_the_new_one_let_go(drive: Drive) -> None:
