@@ -34,7 +34,7 @@ class Keep(APIView):
 
     @extend_schema(operation_id="instances_keep", request=KeepForm, responses=shapes.InstanceShape)
     def post(self, request: Request, ref: str) -> Response:
-        now, instance = timezone.now(), find_to_change(ref)
+        now, instance = timezone.now(), find(ref)
         form = KeepForm(data=request.data, context={"now": now})
         form.is_valid(raise_exception=True)
         body = form.validated_data

@@ -188,7 +188,8 @@ class InstanceViewSet(AdoptionMixin, BulkMixin, AccessMixin, ApiViewSet):
         if at > self.now + _CLOCKS_MAY_DIFFER:
             raise refused_field("last_used_at", "in_the_future", "it is more than 5 s ahead of our clock")
         at = min(at, self.now)
-        instance_id = own_id(ref) or find_to_change(ref).pk
+        # By a former machine's id too: what goes on after a move may still report under the id it began with.
+        instance_id = own_id(ref) or find(ref).pk
         try:
             used = operations.record_use(instance_id, at=at, actor=actor_of(request), now=self.now)
         except Instance.DoesNotExist:

@@ -1,6 +1,7 @@
 """Which instance a `{ref}` names: our id, Novita's id, or the name of a managed one, ignoring case.
 
-An instance is read by the Novita id of any machine it has or had, and changed by that of its current one alone.
+An instance is read, told to be in use and kept by the Novita id of any machine it has or had: what goes on after a move may
+still use the id it began with. It is changed by that of its current one alone.
 """
 
 from uuid import UUID

@@ -1,8 +1,10 @@
 """A Novita id that is not the one of the instance's current machine: read by it, never change by it."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from instances.models import Event, Instance, Job, Machine
 from tests.factories import NOW, make_instance
@@ -20,8 +22,6 @@ CHANGES = [
     ("post", "/save-image", {"image": "registry.example/team/image:1"}),
     ("post", "/adopt", {}),
     ("post", "/release", None),
-    ("put", "/last-used", {}),
-    ("post", "/keep", {"until": "2036-11-25T12:00:00Z", "reason": "a demonstration"}),
     ("delete", "/keep", None),
     ("post", "/heartbeat", None),
     ("delete", "/heartbeat", None),
@@ -54,6 +54,22 @@ def test_what_is_asked_of_a_second_machine_never_reaches_the_good_one(method: st
     assert Instance.objects.filter(pk=instance.pk).values().get() == before
     assert not Job.objects.exists()
     assert Event.objects.count() == events
+
+
+def test_what_runs_on_after_a_move_is_not_stopped_for_reporting_under_its_former_id() -> None:
+    instance = with_a_second(absent_at=NOW, surplus_since=None)
+
+    used = Caller().put(f"/instances/{SECOND}/last-used", {})
+    kept = Caller().post(f"/instances/{SECOND}/keep", {"until": in_an_hour(), "reason": "a demonstration"})
+
+    assert (used.status_code, kept.status_code) == (200, 200), kept.content
+    instance.refresh_from_db()
+    assert instance.last_used_at is not None
+    assert instance.keep_until is not None
+
+
+def in_an_hour() -> str:
+    return (timezone.now() + timedelta(hours=1)).isoformat()
 
 
 @pytest.mark.parametrize("action", ["start", "stop", "restart", "migrate", "delete", "adopt"])
