@@ -82,8 +82,7 @@ def workers(shape: Shape) -> tuple[Program, ...]:
         return (web(shape), by_clock)
     celery = (sys.executable, "-m", "celery", "--quiet", "-A", CELERY_APP)
     worker = (*celery, "worker", "-P", "threads", "-c", "12", "-Q", LANES, "-l", shape.log_level, "--without-gossip")
-    schedule = str(shape.account / "beat-schedule")
-    beat = (*celery, "beat", "--pidfile=", "-s", schedule, "-l", shape.log_level)
+    beat = (*celery, "beat", "--pidfile=", "-l", shape.log_level)
     given = environment(shape)
     return (
         web(shape),

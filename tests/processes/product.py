@@ -161,10 +161,8 @@ class Product:
         """One more web, worker or beat beside the first, as on another machine. Production only. The port of a web."""
         assert not self.is_embedded, "the supervisor starts its children itself"
         number = 2 + sum(1 for one in self.processes if one.endswith(f"-{name}"))
-        apart = self.folder / f"apart-{number}"
-        apart.mkdir(exist_ok=True)
         port = any_free(HOST)
-        program = self._programs(apart, port)[name]
+        program = self._programs(port)[name]
         self._spawn(f"{number}-{name}", program.command, program.environment)
         return port
 
@@ -200,10 +198,10 @@ class Product:
         logs = sorted(self.folder.glob("*.log"))
         return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-TAIL_CHARACTERS:]}" for path in logs)
 
-    def _programs(self, account: Path | None = None, port: int | None = None) -> dict[str, Program]:
+    def _programs(self, port: int | None = None) -> dict[str, Program]:
         shape = Shape(
             manage=ROOT / "manage.py",
-            account=account or self.folder,
+            account=self.folder,
             host=HOST,
             port=port or self.port,
             log_level="INFO",

@@ -1,6 +1,7 @@
 """The production shape: web, worker and beat of their own, on a real PostgreSQL and a real Valkey."""
 
 import pytest
+import redis
 
 from tests.conftest import StartProduct, StartSimulator
 from tests.processes.product import Product
@@ -52,3 +53,19 @@ def test_a_worker_started_while_redis_is_away_works_by_its_own_clock(
     running.wait_for(lambda: running.api.read("instances")["count"] == 2, seconds=60, what="the account is read")
     valkey.start_again()
     running.wait_for(lambda: running.api.get("/health").json()["status"] == "ok", seconds=60, what="all is well again")
+
+
+def test_beat_ends_well_and_at_once_in_the_middle_of_a_message(product: StartProduct, valkey: Valkey) -> None:
+    running = product.prepare("production")
+    running.restart("beat")
+    with redis.Redis.from_url(valkey.url) as client:
+        running.wait_for(lambda: client.llen("jobs"), seconds=60, what="pokes arrive")
+        client.client_pause(60_000, all=False)
+        try:
+            running.wait_for(lambda: client.info("clients")["blocked_clients"], 10, "a message waits")
+            beat = running.processes["beat"]
+            beat.terminate()
+
+            assert beat.wait(timeout=2) == 0, running.tail()
+        finally:
+            client.client_unpause()
