@@ -5,8 +5,10 @@ from functools import partial
 
 import pytest
 
+from tests.conftest import Template
 from tests.processes.image import SERVICES, Containers, Image, compose
 from tests.processes.postgres import Postgres
+from tests.processes.product import first_way_in
 from tests.processes.simulator import Simulator
 from tests.processes.valkey import Valkey
 
@@ -21,18 +23,23 @@ def image() -> Iterator[Image]:
 
 
 @pytest.fixture
-def deploy(image: Image, postgres: Postgres, valkey: Valkey) -> Iterator[Deploy]:
-    """Starts containers as compose does, after the one-offs: `deploy(simulator())`. They serve."""
+def deploy(image: Image, postgres: Postgres, valkey: Valkey, template_database: Template) -> Iterator[Deploy]:
+    """Starts containers as compose does: `deploy(simulator())`. They serve.
+
+    `first`: in an empty database, after the one-offs.
+    """
     made: list[Containers] = []
 
-    def start(novita: Simulator, services: Sequence[str] = SERVICES, **given: str) -> Containers:
+    def start(novita: Simulator, services: Sequence[str] = SERVICES, *, first: bool = False, **given: str) -> Containers:
         valkey.empty()
         valkey.folder.chmod(0o755)
         (valkey.folder / "valkey.sock").chmod(0o777)
-        urls = {"database_url": postgres.new_database(), "redis_url": valkey.url, "novita_url": novita.url}
-        containers = Containers.prepare(image, **urls, **given)
+        database_url = postgres.new_database("" if first else template_database.name)
+        urls = {"database_url": database_url, "redis_url": valkey.url, "novita_url": novita.url}
+        access = first_way_in() if first else template_database.first_way_in
+        containers = Containers.prepare(image, **urls, **access, **given)
         made.append(containers)
-        for service in ("migrate", "bootstrap"):
+        for service in ("migrate", "bootstrap") if first else ():
             done = containers.run(*compose()["services"][service]["command"])
             assert done.returncode == 0, done.stderr
         for service in services:

@@ -132,15 +132,12 @@ class Containers:
     folder: Path
     port: int
     environment: dict[str, str]
-    key: str
-    password: str
     processes: "dict[str, subprocess.Popen[bytes]]" = field(default_factory=dict)
 
     @classmethod
     def prepare(cls, image: Image, *, database_url: str, redis_url: str, novita_url: str, **given: str) -> "Containers":
         folder = Path(tempfile.mkdtemp(prefix="nm-containers-"))
         port = any_free("127.0.0.1")
-        key, password = secrets.token_hex(32), secrets.token_urlsafe(15)
         environment = {
             **image.environment(),
             "PORT": str(port),
@@ -150,14 +147,12 @@ class Containers:
             "REDIS_URL": redis_url,
             "NOVITA_API_BASE_URL": novita_url,
             "NOVITA_REQUESTS_PER_MINUTE": "6000",
-            "BOOTSTRAP_API_KEY": key,
-            "BOOTSTRAP_ADMIN_PASSWORD": password,
             "ALLOWED_HOSTS": "manager.example",
             "PUBLIC_URL": "https://manager.example",
             "TRUSTED_PROXIES": "127.0.0.1",
             **given,
         }
-        made = cls(image=image, folder=folder, port=port, environment=environment, key=key, password=password)
+        made = cls(image=image, folder=folder, port=port, environment=environment)
         made._make_folders(
             {
                 "database_url": database_url,
@@ -167,6 +162,14 @@ class Containers:
             }
         )
         return made
+
+    @property
+    def key(self) -> str:
+        return self.environment["BOOTSTRAP_API_KEY"]
+
+    @property
+    def password(self) -> str:
+        return self.environment["BOOTSTRAP_ADMIN_PASSWORD"]
 
     def secret(self, name: str) -> str:
         return (self.folder / "secrets" / name).read_text()

@@ -97,14 +97,14 @@ class Product:
     def is_embedded(self) -> bool:
         return not self.redis_url
 
-    def start(self, *, with_tables: bool = False) -> None:
-        """`with_tables`: they are made already."""
+    def start(self, *, is_prepared: bool = False) -> None:
+        """`is_prepared`: tables and the first way in are made already."""
         if self.is_embedded:
             self._spawn("supervisor", (sys.executable, str(ROOT / "manage.py"), "up"), {})
         else:
-            if not with_tables:
+            if not is_prepared:
                 self.manage("migrate", "--verbosity", "0")
-            self.manage("bootstrap")
+                self.manage("bootstrap")
             for name in self._programs():
                 self.restart(name)
         wait_for(self._serves, seconds=90, what=f"the product serves\n{self.tail()}")
@@ -156,6 +156,11 @@ class Product:
             process.wait(timeout=20)
         program = self._programs()[name]
         self._spawn(name, program.command, {**program.environment, **(environment or {})})
+
+    def serve_again(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start web again, as `restart` does, and wait until it serves."""
+        self.restart("web", environment)
+        self.wait_for(lambda: answers_http(HOST, self.port, "/health/live"), seconds=60, what="web serves again")
 
     def start_another(self, name: str) -> int:
         """One more web, worker or beat beside the first, as on another machine. Production only. The port of a web."""
@@ -225,14 +230,12 @@ def new_product(
 ) -> Product:
     """A product that is not started yet; without `redis_url` the embedded one, without `simulator_url` with its own."""
     port = any_free(HOST)
-    key = secrets.token_hex(32)
     given = {
         "DATA_DIR": str(folder),
         "ENVIRONMENT": "test",
         "LOG_LEVEL": "INFO",
         "PORT": str(port),
-        "BOOTSTRAP_API_KEY": key,
-        "BOOTSTRAP_ADMIN_PASSWORD": secrets.token_urlsafe(15),
+        **first_way_in(),
         "NOVITA_REQUESTS_PER_MINUTE": "6000",
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
@@ -243,7 +246,12 @@ def new_product(
     # Whatever else the settings read is emptied, which counts as unset: processes inherit the environment of the tests.
     blank = dict.fromkeys(set(os.environ) - set(clean(dict(os.environ))), "")
     whole = {**os.environ, **blank, **given}
-    return Product(folder=folder, environment=whole, port=port, api=Api(f"http://{HOST}:{port}", key), redis_url=redis_url)
+    api = Api(f"http://{HOST}:{port}", whole["BOOTSTRAP_API_KEY"])
+    return Product(folder=folder, environment=whole, port=port, api=api, redis_url=redis_url)
+
+
+def first_way_in() -> dict[str, str]:
+    return {"BOOTSTRAP_API_KEY": secrets.token_hex(32), "BOOTSTRAP_ADMIN_PASSWORD": secrets.token_urlsafe(15)}
 
 
 def children_of(pid: int) -> list[int]:

@@ -31,18 +31,19 @@ def health(containers: Containers) -> dict[str, Any]:
     return answer
 
 
-def test_all_serve_as_an_unprivileged_user_on_a_read_only_tree(deploy: Deploy, simulator: StartSimulator) -> None:
-    running = deploy(simulator(fleet="3"))
+def test_all_serve_as_an_unprivileged_user_on_a_read_only_tree_and_over_https_alone(
+    deploy: Deploy, simulator: StartSimulator
+) -> None:
+    running = deploy(simulator(fleet="3"), first=True)
 
     running.wait_for(lambda: health(running)["status"] == "ok", "all parts find each other")
+    people_reach_it_behind_a_proxy_and_in_no_other_way(running)
     refused = running.run("python", "-c", "open('manage.py', 'a')")
     assert "PermissionError" in refused.stderr
     assert sorted(path.name for path in (running.folder / "data").iterdir()) in ([], ["novita"])
 
 
-def test_people_reach_it_over_https_behind_a_proxy_and_in_no_other_way(deploy: Deploy, simulator: StartSimulator) -> None:
-    running = deploy(simulator())
-
+def people_reach_it_behind_a_proxy_and_in_no_other_way(running: Containers) -> None:
     page = get(running, "/sign-in")
     plain = get(running, "/sign-in", **{"X-Forwarded-Proto": "http"})
     strange = get(running, "/sign-in", Host="evil.example")

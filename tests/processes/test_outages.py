@@ -4,32 +4,43 @@ What is away here is really ended: the Valkey and the PostgreSQL that the test s
 """
 
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 import redis
 import requests
 
 from tests.conftest import StartProduct, StartSimulator
-from tests.processes.fleet import BODY, QUICK, SPEED, ask_for, calls, machines_of, story, wait_for_phase
+from tests.processes.fleet import QUICK, SPEED, ask_for, calls, machines_of, story, wait_for_phase
 from tests.processes.postgres import Postgres
 from tests.processes.product import Product
 from tests.processes.simulator import Simulator
 from tests.processes.valkey import Valkey
-from tests.processes.waiting import wait_for
 
-pytestmark = [pytest.mark.process, pytest.mark.long]
+pytestmark = [pytest.mark.process, pytest.mark.long, pytest.mark.xdist_group("outages")]  # they share a product
 
-INTERVAL = 5.0  # seconds between auto-stop passes
-AWAY = 20.0  # seconds: twenty polls, four passes
+INTERVAL = 3.0  # seconds between auto-stop passes
+AWAY = 12.0  # seconds: twelve polls, four passes
 WRITES = 30  # a minute
 
 
-def start(product: StartProduct, novita: Simulator, **more: str) -> Product:
-    running = product("production", simulator=novita, **{**QUICK, "AUTO_STOP_INTERVAL": f"{INTERVAL:g}s", **more})
+@pytest.fixture(scope="module")
+def started(shared_product: StartProduct, shared_simulator: StartSimulator) -> tuple[Product, Simulator]:
+    novita = shared_simulator(speed=SPEED)
+    running = shared_product("production", simulator=novita, **QUICK, AUTO_STOP_INTERVAL=f"{INTERVAL:g}s")
     running.wait_for_prices()
-    return running
+    return running, novita
+
+
+@pytest.fixture
+def running(started: tuple[Product, Simulator]) -> Product:
+    return started[0]
+
+
+@pytest.fixture
+def novita(started: tuple[Product, Simulator]) -> Simulator:
+    """Remembers no call of an earlier test."""
+    started[1].control.reset_calls()
+    return started[1]
 
 
 def health(product: Product, check: str) -> str:
@@ -54,10 +65,8 @@ def made_once(novita: Simulator, *names: str) -> None:
 
 
 def test_while_the_broker_is_away_everything_goes_on_and_afterwards_nothing_is_doubled(
-    product: StartProduct, simulator: StartSimulator, valkey: Valkey
+    running: Product, novita: Simulator, valkey: Valkey
 ) -> None:
-    novita = simulator(speed=SPEED)
-    running = start(product, novita, RATE_LIMIT_LAST_USED="100000/m")
     ready = ask_for(running, "ready")
     wait_for_phase(running, ready, "ready")
     moving = ask_for(running, "moving")
@@ -80,14 +89,15 @@ def test_while_the_broker_is_away_everything_goes_on_and_afterwards_nothing_is_d
     assert len(calls(novita, "stop")) == 1
 
 
-def test_limits_are_kept_in_memory_while_redis_is_away(
-    product: StartProduct, simulator: StartSimulator, valkey: Valkey
-) -> None:
-    running = start(product, simulator(speed=SPEED), RATE_LIMIT_WRITE=f"{WRITES}/m")
+def test_limits_are_kept_in_memory_while_redis_is_away(running: Product, valkey: Valkey) -> None:
     valkey.kill()
-    running.wait_for(lambda: health(running, "broker") == "degraded", seconds=15, what="health says so")
-
-    answers = [running.api.put("automation", {"paused_until": "yesterday"}) for _ in range(3 * WRITES)]
+    try:
+        running.serve_again({"RATE_LIMIT_WRITE": f"{WRITES}/m"})
+        running.wait_for(lambda: health(running, "broker") == "degraded", seconds=15, what="health says so")
+        answers = [running.api.put("automation", {"paused_until": "yesterday"}) for _ in range(3 * WRITES)]
+    finally:
+        valkey.start_again()
+        running.serve_again()
 
     refused = [answer for answer in answers if answer.status_code == 429]
     assert len(answers) - len(refused) >= WRITES - 1
@@ -96,10 +106,8 @@ def test_limits_are_kept_in_memory_while_redis_is_away(
 
 
 def test_a_redis_that_is_emptied_in_the_middle_of_the_work_loses_nothing(
-    product: StartProduct, simulator: StartSimulator, valkey: Valkey
+    running: Product, novita: Simulator, valkey: Valkey
 ) -> None:
-    novita = simulator(speed=SPEED)
-    running = start(product, novita)
     names = [f"box-{number}" for number in range(6)]
 
     with redis.Redis.from_url(valkey.url) as client:
@@ -116,10 +124,8 @@ def test_a_redis_that_is_emptied_in_the_middle_of_the_work_loses_nothing(
 
 
 def test_messages_that_nobody_can_read_are_dropped_and_the_pokes_behind_them_arrive(
-    product: StartProduct, simulator: StartSimulator, valkey: Valkey
+    running: Product, novita: Simulator, valkey: Valkey
 ) -> None:
-    novita = simulator(speed=SPEED)
-    running = start(product, novita)
     worker = running.pid("worker")
     unreadable = [b"\x00\xff", b"{}", b"[]", b"null", b'{"body": 3}', b'{"body": "x", "headers": {}, "properties": {}}']
 
@@ -139,10 +145,8 @@ def test_messages_that_nobody_can_read_are_dropped_and_the_pokes_behind_them_arr
 
 
 def test_a_database_that_is_restarted_gives_503_and_then_all_goes_on(
-    product: StartProduct, simulator: StartSimulator, postgres: Postgres
+    running: Product, novita: Simulator, postgres: Postgres
 ) -> None:
-    novita = simulator(speed=SPEED)
-    running = start(product, novita)
     identities = [ask_for(running, name) for name in ("one", "two")]
 
     postgres.stop()
@@ -165,55 +169,6 @@ def test_a_database_that_is_restarted_gives_503_and_then_all_goes_on(
     made_once(novita, "one", "two")
 
 
-def test_two_beats_four_workers_and_two_webs_do_everything_once(product: StartProduct, simulator: StartSimulator) -> None:
-    novita = simulator(speed=SPEED)
-    running = start(product, novita)
-    for name in ("worker", "worker", "worker", "beat"):
-        running.start_another(name)
-    other = running.start_another("web")
-    urls = (running.url, f"http://127.0.0.1:{other}")
-    running.wait_for(lambda: answers(f"{urls[1]}/health/ready"), seconds=60, what="the second web serves")
-    names = [f"box-{number:02}" for number in range(20)]
-
-    def ask(number: int) -> str:
-        """Each is asked for at both webs at once, with one Idempotency-Key."""
-        body = {**BODY, "name": names[number % len(names)]}
-        url = urls[number // len(names)]
-        headers = {"Authorization": f"Bearer {running.api.key}", "Idempotency-Key": names[number % len(names)]}
-        return wait_for(lambda: settled(f"{url}/api/v1/instances", body, headers), seconds=30, what="it is taken")
-
-    with ThreadPoolExecutor(max_workers=16) as threads:
-        identities = set(threads.map(ask, range(2 * len(names))))
-    assert len(identities) == len(names)
-    for identity in identities:
-        wait_for_phase(running, identity, "ready", seconds=90)
-        assert running.api.post(f"instances/{identity}/stop").status_code == 202
-    for identity in identities:
-        wait_for_phase(running, identity, "stopped", seconds=60)
-
-    made_once(novita, *names)
-    assert len(calls(novita, "stop")) == len(names)
-    for identity in identities:
-        types = [event["type"] for event in story(running, identity)]
-        assert types.count("job.create_succeeded") == types.count("job.stop_succeeded") == 1
-
-
 def serves_again(product: Product) -> bool:
     """Whatever process and connection of its pool answers."""
     return all(product.api.get("instances").ok for _ in range(20))
-
-
-def answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).ok
-    except requests.RequestException:
-        return False
-
-
-def settled(url: str, body: dict[str, Any], headers: dict[str, str]) -> str:
-    """The id of what was asked for; empty while the same request is in flight at the other web."""
-    answer = requests.post(url, json=body, headers=headers, timeout=60)
-    if answer.status_code == 409:
-        return ""
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["id"])

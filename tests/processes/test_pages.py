@@ -7,10 +7,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from scripts.chromium import ARGUMENTS, chromium_path
 from tests.conftest import StartProduct, StartSimulator
-from tests.processes.fleet import IMAGE, QUICK
+from tests.processes.fleet import IMAGE, QUICK, ask_for
 from tests.processes.product import Product
 
-pytestmark = [pytest.mark.process, pytest.mark.browser]
+pytestmark = [pytest.mark.process, pytest.mark.browser, pytest.mark.xdist_group("pages")]  # they share a product
 
 WIDTHS = {"desk": {"width": 1280, "height": 860}, "phone": {"width": 360, "height": 780}}
 GIVEN_UP = "net::ERR_ABORTED"
@@ -22,7 +22,14 @@ user.groups.add(Group.objects.get(name="viewer"))
 """
 
 
-@pytest.fixture(name="chromium")
+@pytest.fixture(scope="module")
+def running(shared_product: StartProduct, shared_simulator: StartSimulator) -> Product:
+    started = shared_product("embedded", simulator=shared_simulator(speed=60), **QUICK)
+    started.wait_for_prices()
+    return started
+
+
+@pytest.fixture(name="chromium", scope="module")
 def _chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
@@ -67,34 +74,31 @@ def rent(page: Page, running: Product, name: str) -> None:
 
 
 @pytest.mark.parametrize("device", ["desk", "phone"])
-def test_a_person_rents_watches_keeps_and_stops_in_the_browser(
-    device: str, product: StartProduct, simulator: StartSimulator, chromium: Browser
-) -> None:
-    running = product("embedded", simulator=simulator(speed=60), **QUICK)
-    running.wait_for_prices()
+def test_a_person_rents_watches_keeps_and_stops_in_the_browser(device: str, running: Product, chromium: Browser) -> None:
+    one, two, three = (f"{number}-at-the-{device}" for number in ("one", "two", "three"))
     page, complaints = listening(chromium, device)
     sign_in(page, running, "admin", running.environment["BOOTSTRAP_ADMIN_PASSWORD"])
-    for name in ("one", "two", "three"):
+    for name in (one, two, three):
         rent(page, running, name)
 
     page.goto(running.url)
-    row = page.locator("tr", has_text="one")
+    row = page.locator("tr", has_text=one)
     row.locator("details.menu summary").click()
     row.locator("button:has-text('Keep awake')").click()
-    expect(page.locator(".messages")).to_contain_text("one: kept awake")
+    expect(page.locator(".messages")).to_contain_text(f"{one}: kept awake")
 
     row.locator("details.menu summary").click()
     row.locator("a:has-text('Stop')").click()
     expect(page.locator(".consequence")).to_contain_text("Saves $")
     page.click("button.main")
-    expect(page.locator(".messages")).to_contain_text("one: asked to stop.")
+    expect(page.locator(".messages")).to_contain_text(f"{one}: asked to stop.")
     expect(row.locator(".badge").first).to_have_text("stopped", timeout=WITHIN)
 
     page.click("text=Stop all…")
-    page.uncheck("input[aria-label='two']")
+    page.uncheck(f"input[aria-label='{two}']")
     page.click("text=Stop those ticked")
-    expect(page.locator("tr", has_text="three").locator(".badge").first).to_have_text("stopped", timeout=WITHIN)
-    expect(page.locator("tr", has_text="two").locator(".badge").first).to_have_text("ready")
+    expect(page.locator("tr", has_text=three).locator(".badge").first).to_have_text("stopped", timeout=WITHIN)
+    expect(page.locator("tr", has_text=two).locator(".badge").first).to_have_text("ready")
 
     page.goto(f"{running.url}/pause")
     page.fill("input[name=reason]", "demo day")
@@ -102,10 +106,11 @@ def test_a_person_rents_watches_keeps_and_stops_in_the_browser(
     expect(page.locator(".paused")).to_contain_text("demo day")
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert complaints == []
+    assert running.api.put("automation", {"paused_until": None}).ok
 
 
-def test_a_viewer_looks_and_is_refused(product: StartProduct, chromium: Browser) -> None:
-    running = product("embedded")
+def test_a_viewer_looks_and_is_refused(running: Product, chromium: Browser) -> None:
+    ask_for(running, "looked-at")
     running.manage("shell", "-c", MAKE_VIEWER)
     page, complaints = listening(chromium, "desk")
     sign_in(page, running, "vic", "a long enough password")

@@ -5,6 +5,7 @@ import redis
 
 from tests.conftest import StartProduct, StartSimulator
 from tests.processes.product import Product
+from tests.processes.simulator import Simulator
 from tests.processes.valkey import Valkey
 
 pytestmark = pytest.mark.process
@@ -15,44 +16,36 @@ def status(product: Product, check: str) -> str:
     return str(answer.json()["checks"][check]["status"]) if answer.ok else ""
 
 
-def test_all_parts_find_each_other(product: StartProduct, simulator: StartSimulator) -> None:
-    running = product.first_start("production", simulator=simulator(fleet="3"))
-
-    running.wait_for(lambda: running.api.get("/health").json()["status"] == "ok", seconds=60, what="all parts are well")
-    running.wait_for(
-        lambda: running.api.read("instances")["count"] == 3, seconds=60, what="the account's instances are seen"
-    )
+def is_well(product: Product) -> bool:
+    return bool(product.api.get("/health").json()["status"] == "ok")
 
 
-def test_without_redis_the_work_goes_on_and_with_it_all_recovers(
+def test_without_redis_the_work_goes_on_or_begins_and_with_it_all_parts_find_each_other(
     product: StartProduct, simulator: StartSimulator, valkey: Valkey
 ) -> None:
-    novita = simulator(fleet="2")
+    novita = simulator(fleet="3")
     running = product("production", simulator=novita, INSTANCE_POLL_INTERVAL="2s")
-    running.wait_for(lambda: status(running, "worker") == "ok", seconds=60, what="the worker is well")
+    running.wait_for(lambda: is_well(running), seconds=60, what="all parts are well")
+    running.wait_for(lambda: running.api.read("instances")["count"] == 3, seconds=60, what="the account is read")
 
     valkey.kill()
     running.wait_for(lambda: status(running, "broker") == "degraded", seconds=30, what="its absence is noticed")
+    wait_for_reads(running, novita)
+    assert running.api.read("instances")["count"] == 3
+
+    for name in ("worker", "beat"):  # started while it is away, the worker goes by its own clock
+        running.restart(name)
+    running.serve_again()
+    wait_for_reads(running, novita)
+    assert status(running, "broker") == "degraded"
+
+    valkey.start_again()
+    running.wait_for(lambda: is_well(running), seconds=60, what="all is well again")
+
+
+def wait_for_reads(product: Product, novita: Simulator) -> None:
     before = novita.control.calls()["last"]
-    running.wait_for(lambda: novita.control.calls()["last"] >= before + 3, seconds=30, what="the account is still read")
-    assert running.api.read("instances")["count"] == 2
-
-    valkey.start_again()
-    running.wait_for(lambda: running.api.get("/health").json()["status"] == "ok", seconds=60, what="all is well again")
-
-
-def test_a_worker_started_while_redis_is_away_works_by_its_own_clock(
-    product: StartProduct, simulator: StartSimulator, valkey: Valkey
-) -> None:
-    novita = simulator(fleet="2")
-    running = product.prepare("production", simulator=novita, INSTANCE_POLL_INTERVAL="2s")
-    valkey.kill()
-
-    running.start()
-
-    running.wait_for(lambda: running.api.read("instances")["count"] == 2, seconds=60, what="the account is read")
-    valkey.start_again()
-    running.wait_for(lambda: running.api.get("/health").json()["status"] == "ok", seconds=60, what="all is well again")
+    product.wait_for(lambda: novita.control.calls()["last"] >= before + 3, seconds=60, what="the account is still read")
 
 
 def test_beat_ends_well_and_at_once_in_the_middle_of_a_message(product: StartProduct, valkey: Valkey) -> None:

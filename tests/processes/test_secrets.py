@@ -38,7 +38,6 @@ class Planted:
 
     provider_key: str
     django_secret_key: str
-    admin_password: str
     wrong_password: str
     wrong_key: str
     basic_credentials: str
@@ -76,7 +75,6 @@ def search(product: StartProduct, novita: Simulator, receiver: Receiver) -> None
         **QUICK,
         NOVITA_API_KEY=planted.provider_key,
         SECRET_KEY=planted.django_secret_key,
-        BOOTSTRAP_ADMIN_PASSWORD=planted.admin_password,
         FIELD_ENCRYPTION_KEYS=encryption_key,
         WEBHOOK_URL=f"{receiver.url}/{planted.default_webhook_token}",
         WEBHOOK_SECRET=signing_secret,
@@ -96,6 +94,7 @@ def search(product: StartProduct, novita: Simulator, receiver: Receiver) -> None
     known = {
         **planted.all(),
         "first_key": running.api.key,
+        "admin_password": running.environment["BOOTSTRAP_ADMIN_PASSWORD"],
         "encryption_key": encryption_key,
         "reader_key": made["key"],
         "ssh_password": connection["ssh"]["password"],
@@ -103,7 +102,7 @@ def search(product: StartProduct, novita: Simulator, receiver: Receiver) -> None
         **webhook_secrets,
     }
     told |= received(running, receiver)
-    told |= pages(Api(running.url, made["key"]), identity) | admin_pages(running, identity, planted)
+    told |= pages(Api(running.url, made["key"]), identity) | admin_pages(running, identity)
     told |= logs(running.folder) | rows(running) | cached(running)
     assert len(told) > 60
     for kind in ("/api", "page", "table", "webhook", "message"):
@@ -227,10 +226,11 @@ def pages(reader: Api, identity: str) -> dict[str, str]:
     return found
 
 
-def admin_pages(product: Product, identity: str, planted: Planted) -> dict[str, str]:
+def admin_pages(product: Product, identity: str) -> dict[str, str]:
     """Lists and the pages of the newest rows, as an administrator sees them; the instance's own page shows what it shows."""
     session = requests.Session()
-    assert sign_in(session, product, {"username": "admin", "password": planted.admin_password}).ok
+    password = product.environment["BOOTSTRAP_ADMIN_PASSWORD"]
+    assert sign_in(session, product, {"username": "admin", "password": password}).ok
     found = {}
     for page in ("", f"fleet/{identity}", *(f"admin/{one}/" for one in ADMIN_PAGES)):
         answer = session.get(f"{product.url}/{page}", timeout=20)

@@ -37,12 +37,32 @@ def is_healthy(product: Product) -> bool:
     return answer.ok and answer.json()["status"] == "ok"
 
 
-def test_it_brings_everything_and_a_clean_stop_leaves_nothing(product: StartProduct) -> None:
+def test_it_brings_everything_leaves_nothing_and_continues_where_it_ended(product: StartProduct) -> None:
     running = product.first_start("embedded")
+    brings_everything(running)
+    known = fleet(running)
+    assert known
+    a_clean_stop_leaves_nothing(running)
+
+    running.start()
+    assert known <= fleet(running)
+    assert said(running).count("(BOOTSTRAP_API_KEY)") == 1
+    a_killed_supervisor_leaves_nothing(running)
+
+
+def brings_everything(running: Product) -> None:
     running.wait_for(lambda: is_healthy(running), seconds=60, what="all parts are well")
-    everyone = family(running)
+    running.wait_for(lambda: running.api.read("instances")["count"] > 0, seconds=60, what="the demo fleet is seen")
     assert [name for name in MARKS if running.pid(name) is None] == []
 
+
+def fleet(running: Product) -> set[str]:
+    rows = running.api.read("instances", params={"include_ended": "true"})["results"]
+    return {str(row["novita_id"]) for row in rows}
+
+
+def a_clean_stop_leaves_nothing(running: Product) -> None:
+    everyone = family(running)
     running.processes["supervisor"].send_signal(signal.SIGTERM)
 
     assert running.processes["supervisor"].wait(timeout=15) == 0, running.tail()
@@ -51,8 +71,7 @@ def test_it_brings_everything_and_a_clean_stop_leaves_nothing(product: StartProd
     assert "Traceback" not in said(running)
 
 
-def test_a_killed_supervisor_leaves_nothing(product: StartProduct) -> None:
-    running = product("embedded")
+def a_killed_supervisor_leaves_nothing(running: Product) -> None:
     everyone = family(running)
     assert len(everyone) >= 6
 
@@ -61,9 +80,10 @@ def test_a_killed_supervisor_leaves_nothing(product: StartProduct) -> None:
     wait_for(lambda: not alive(everyone), seconds=10, what="all are gone")
 
 
-def test_a_killed_child_comes_back_and_all_is_well_again(product: StartProduct) -> None:
+def test_a_second_supervisor_is_refused_and_a_killed_child_comes_back_until_all_is_well(product: StartProduct) -> None:
     running = product("embedded")
     running.wait_for(lambda: is_healthy(running), seconds=60, what="all parts are well")
+    a_second_on_the_same_data_is_refused_in_one_line(running)
 
     for name in MARKS:
         before = running.kill(name)
@@ -74,25 +94,23 @@ def test_a_killed_child_comes_back_and_all_is_well_again(product: StartProduct) 
         assert f"! {name} died: it was ended by signal 9. Starting it again." in said(running)
 
 
+def a_second_on_the_same_data_is_refused_in_one_line(running: Product) -> None:
+    supervisor = running.processes["supervisor"].pid
+
+    done = up({**running.environment, "PORT": "1"})
+
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"already runs on {running.folder} (process {supervisor})" in done.stderr
+    assert running.api.get("/health/live").ok
+
+
 def is_well(product: Product) -> bool:
     """As `is_healthy`, while the web server itself may be away."""
     with socket.socket() as probe:
         if probe.connect_ex((HOST, product.port)):
             return False
     return is_healthy(product)
-
-
-def test_a_second_start_continues_where_the_first_ended(product: StartProduct) -> None:
-    first = product("embedded")
-    first.wait_for(lambda: first.api.read("instances")["count"] > 0, seconds=60, what="the demo fleet is seen")
-    known = {row["novita_id"] for row in first.api.read("instances", params={"include_ended": "true"})["results"]}
-    first.stop()
-
-    first.start()
-
-    again = {row["novita_id"] for row in first.api.read("instances", params={"include_ended": "true"})["results"]}
-    assert known <= again
-    assert said(first).count("(BOOTSTRAP_API_KEY)") == 1
 
 
 def up(environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
@@ -108,18 +126,6 @@ def test_a_port_in_use_is_said_in_one_line(product: StartProduct) -> None:
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert f"PORT={prepared.port} is taken" in done.stderr
-
-
-def test_a_second_supervisor_on_the_same_data_is_refused_in_one_line(product: StartProduct) -> None:
-    running = product("embedded")
-    supervisor = running.processes["supervisor"].pid
-
-    done = up({**running.environment, "PORT": "1"})
-
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert f"already runs on {running.folder} (process {supervisor})" in done.stderr
-    assert running.api.get("/health/live").ok
 
 
 def test_it_ends_with_the_process_that_started_it_when_asked(product: StartProduct, short_folder: Path) -> None:

@@ -13,22 +13,27 @@ from tests.processes.fleet import QUICK, SPEED, ask_for, story, wait_for_phase
 pytestmark = pytest.mark.process
 
 
-@pytest.mark.parametrize("moment", ["before_fan_out", "before_call"])
-def test_a_worker_killed_between_commit_and_send_loses_no_webhook(
-    product: StartProduct, simulator: StartSimulator, tmp_path: Path, moment: str
+def test_workers_killed_between_commit_and_send_lose_no_webhook(
+    product: StartProduct, simulator: StartSimulator, tmp_path: Path
 ) -> None:
-    mark = tmp_path / "died"
     with receiving() as receiver:
         running = product(
-            "embedded",
+            "production",
             simulator=simulator(speed=SPEED),
             WEBHOOK_URL=receiver.url,
             WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8",
-            FAILPOINT=f"webhook.{moment}",
-            FAILPOINT_MARK=str(mark),
+            FAILPOINT="webhook.before_call",
+            FAILPOINT_MARK=str(tmp_path / "first"),
             **QUICK,
         )
         instance = ask_for(running, "told")
+        running.wait_for(lambda: running.pid("worker") is None, 60, "the worker dies")
+        assert (tmp_path / "first").exists()
+        # What its successor brings forward is told as well, by another.
+        running.restart("worker", {"FAILPOINT": "webhook.before_fan_out", "FAILPOINT_MARK": str(tmp_path / "second")})
+        running.wait_for(lambda: running.pid("worker") is None, 60, "its successor dies")
+        assert (tmp_path / "second").exists()
+        running.restart("worker")
         wait_for_phase(running, instance, "ready", seconds=60)
 
         def to_tell() -> set[int]:
@@ -37,7 +42,6 @@ def test_a_worker_killed_between_commit_and_send_loses_no_webhook(
         def told() -> set[int]:
             return {got.json["data"]["event_id"] for got in receiver.got}
 
-        running.wait_for(mark.exists, 60, "the worker dies")
         running.wait_for(lambda: to_tell() == told(), 120, "all is told")
 
         types = {got.json["type"] for got in receiver.got}
