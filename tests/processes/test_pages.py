@@ -29,12 +29,20 @@ def running(shared_product: StartProduct, shared_simulator: StartSimulator) -> P
     return started
 
 
-@pytest.fixture(name="chromium", scope="module")
-def _chromium() -> Iterator[Browser]:
+@pytest.fixture(name="launched", scope="module")
+def _launched() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(name="chromium")
+def _chromium(launched: Browser) -> Iterator[Browser]:
+    """With no page of an earlier test, which would go on updating itself."""
+    yield launched
+    for context in launched.contexts:
+        context.close()
 
 
 def listening(chromium: Browser, device: str) -> tuple[Page, list[str]]:
