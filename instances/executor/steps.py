@@ -67,6 +67,7 @@ READ_EVERY = timedelta(seconds=10)
 LISTS_TELL_WITHIN = timedelta(seconds=90)
 PROVE_EVERY = timedelta(seconds=2)  # between the two reads that prove a deletion
 LONGEST_GAP = timedelta(minutes=10)
+LONGEST_CAPACITY_GAP = timedelta(minutes=2)
 EDIT_SHOWS_WITHIN = timedelta(minutes=5)
 ERRAND_SHOWS_WITHIN = timedelta(hours=2)
 
@@ -97,7 +98,7 @@ def doublings(waited: timedelta) -> int:
 
 def capacity_gap(attempts: int) -> timedelta:
     """How long to wait after the n-th refusal for want of GPUs: 15 s, doubling up to 2 min."""
-    return min(timedelta(seconds=15 * (1 << min(max(attempts - 1, 0), 10))), timedelta(minutes=2))
+    return min(timedelta(seconds=15 * (1 << min(max(attempts - 1, 0), 10))), LONGEST_CAPACITY_GAP)
 
 
 def outage_gap(attempts: int) -> timedelta:
