@@ -27,7 +27,6 @@ from instances.observation import observe
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
 from instances.placement import Candidate, Placement, Wish
-from instances.provider_key import note_key_refused
 from instances.readings import reading_of
 from instances.vouching import locked_account
 
@@ -266,8 +265,7 @@ def _failed(job: Job, machine: Machine, candidate: Candidate, ranked: Placement,
 def after_refusal(job: Job, candidate: Candidate, ranked: Placement, error: NovitaError, now: datetime) -> None:
     """What comes next once Novita made nothing: it is asked again, for the next offer, or the job fails."""
     if isinstance(error, AuthFailed):
-        note_key_refused(error.message, now=now)
-        outcomes.not_sent(job, error, now=now, at=now + outcomes.AUTH_GAP)
+        outcomes.key_refused(job, error, now=now)
     elif isinstance(error, Unavailable):
         outcomes.not_sent(job, error, now=now, at=outcomes.again_at(error, job.attempts, now))
     elif isinstance(error, NoCapacity | NotFound):

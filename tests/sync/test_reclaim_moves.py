@@ -381,3 +381,17 @@ def test_a_cap_that_is_lowered_while_a_replacement_waits_holds(drive: Drive) -> 
     job = Job.objects.get(verb="replace")
     assert (job.error_code, len(drive.machines())) == ("no_capacity", 1)
     assert "above the cap of $0.01" in job.error_detail
+
+
+def test_a_replacement_that_the_key_may_not_make_fails_and_leaves_the_old_one(drive: Drive) -> None:
+    instance = settled(drive, max_price_usd_per_hour=Decimal(2))
+    old = novita_id(instance)
+    empty_shelves(drive, but=("us-ca-nas-2",))
+    drive.faults({"call": "create", "kind": "401"})
+    spot(drive, instance, "reclaim")
+
+    drive.until(lambda: Job.objects.filter(verb="replace", state="failed").exists(), seconds=1800, step=5)
+
+    job = Job.objects.filter(verb="replace", state="failed").get()
+    assert (job.error_code, job.attempts, novita_id(instance), len(drive.machines())) == ("auth_failed", 5, old, 1)
+    assert Machine.objects.filter(replaces__isnull=False, given_up_at=None).count() == 0
