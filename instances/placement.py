@@ -6,6 +6,7 @@ No clock, no database, no network. Prices are USD per hour of the whole instance
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
@@ -109,8 +110,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
+    """`refused_at`: when Novita last refused one of them to a job that still goes through them."""
+
     candidates: tuple[Candidate, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    refused_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +155,11 @@ def rank(wish: Wish, offers: Iterable[OfferFacts]) -> Placement:
     return Placement(candidates=candidates, refused=tuple(refused))
 
 
+def admits(wish: Wish, candidate: Candidate) -> bool:
+    """Whether what was ranked a moment ago may still be paid for, as far as money goes."""
+    return candidate.billing_mode in _modes(wish) and not _is_over_cap(wish, candidate.price_usd_per_hour)
+
+
 def matches_product(wish: Wish, offer: OfferFacts) -> bool:
     """By id if one is asked for, else by the whole name.
 
@@ -184,6 +193,7 @@ def to_dict(placement: Placement) -> dict[str, Any]:
     return {
         "candidates": [as_dict(one) for one in placement.candidates],
         "refused": [as_dict(one) for one in placement.refused],
+        **({"refused_at": placement.refused_at.isoformat()} if placement.refused_at else {}),
     }
 
 
@@ -199,6 +209,7 @@ def from_dict(stored: Mapping[str, Any] | None) -> Placement:
             Refusal(**{**one, "price_usd_per_hour": _decimal(one["price_usd_per_hour"])})
             for one in stored.get("refused", ())
         ),
+        refused_at=datetime.fromisoformat(stored["refused_at"]) if stored.get("refused_at") else None,
     )
 
 
@@ -206,23 +217,6 @@ def as_dict(one: Candidate | Refusal) -> dict[str, Any]:
     """Its fields by name, the price as decimal text or None."""
     price = one.price_usd_per_hour
     return {**asdict(one), "price_usd_per_hour": None if price is None else _money(price)}
-
-
-def refuse(placement: Placement, candidate: Candidate, *, code: str, reason: str) -> Placement:
-    """The placement after Novita refused a candidate: it moves to the refused; the others keep their ranks."""
-    refusal = Refusal(
-        product_id=candidate.product_id,
-        product_name=candidate.product_name,
-        cluster_id=candidate.cluster_id,
-        region=candidate.region,
-        billing_mode=candidate.billing_mode,
-        price_usd_per_hour=candidate.price_usd_per_hour,
-        inventory=candidate.inventory,
-        code=code,
-        reason=reason,
-    )
-    left = tuple(one for one in placement.candidates if one != candidate)
-    return Placement(candidates=left, refused=(*placement.refused, refusal))
 
 
 def _split_name(name: str) -> tuple[str, str]:
@@ -267,11 +261,15 @@ def _unaffordable(wish: Wish, offer: OfferFacts, mode: str, price: Decimal | Non
         code = NOT_SOLD_AS_SPOT if mode == SPOT else NOT_SOLD_ON_DEMAND
         return _refusal(wish, offer, mode, code, f"it is not sold {'as spot' if mode == SPOT else 'on demand'} here")
     cap = wish.max_price_usd_per_hour
-    if cap is not None and price > cap:
+    if cap is not None and _is_over_cap(wish, price):
         return _refusal(wish, offer, mode, OVER_PRICE_CAP, f"${_money(price)} per hour is above the cap of ${_money(cap)}")
     if not offer.in_stock:
         return _refusal(wish, offer, mode, NO_STOCK, f"{offer.product_name} is sold out in {offer.region}")
     return None
+
+
+def _is_over_cap(wish: Wish, price: Decimal) -> bool:
+    return wish.max_price_usd_per_hour is not None and price > wish.max_price_usd_per_hour
 
 
 def _refusal(wish: Wish, offer: OfferFacts, mode: str, code: str, reason: str) -> Refusal:

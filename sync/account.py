@@ -20,7 +20,7 @@ def first_contact(now: datetime) -> None:
     account, is_first = ProviderAccount.objects.get_or_create(
         pk=1, defaults={"name": settings.ACCOUNT_NAME, "first_contact_at": now, "key_fingerprint": key_fingerprint()}
     )
-    if is_first or account.key_refused_since is not None:
+    if is_first or account.key_refused_since is not None or account.writes_refused_since is not None:
         note_key_accepted(now=now)
 
 

@@ -11,7 +11,7 @@ from instances import balance, catalogue, placement
 from instances.attempts import resolve_attempt
 from instances.correlation import ENVIRONMENT_NAME, correlation_id_in, new_correlation_id, provider_name
 from instances.events import SYSTEM, record
-from instances.executor import outcomes
+from instances.executor import outcomes, rounds
 from instances.executor.claims import lease, may_call, store
 from instances.executor.steps import LOOK_EVERY, Act, Step, capacity_gap
 from instances.executor.templates import fill_in
@@ -27,7 +27,6 @@ from instances.observation import observe
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
 from instances.placement import Candidate, Placement, Wish
-from instances.provider_key import note_key_refused
 from instances.readings import reading_of
 from instances.vouching import locked_account
 
@@ -165,21 +164,23 @@ def _wish_of(job: Job, instance: Instance) -> Wish:
 
 
 def placement_of(job: Job, instance: Instance, client: Novita, now: datetime, *, wish: Wish) -> Placement:
-    """The ranking kept on the job while candidates are left, else a fresh one."""
-    kept = placement.from_dict(job.placement)
-    if kept.candidates:
-        return kept
+    """The offers as they are now, less what Novita refused in the round that goes on; kept on the job for people to see."""
     offers = catalogue.fresh_offers(client, wish=wish, gpu_num=instance.gpu_num, now=now)
-    ranked = placement.rank(wish, offers)
+    ranked = rounds.carried_over(placement.from_dict(job.placement), placement.rank(wish, offers), now=now)
     store(job, placement=placement.to_dict(ranked))
     return ranked
+
+
+def rank_again(now: datetime) -> Step:
+    """The offer that was chosen may not be taken any more: the next claim ranks by what is asked for by then."""
+    return Step(act=Act.WAIT, reason="its price cap or its fallback was changed: offers are ranked anew", at=now)
 
 
 def none_left(job: Job, ranked: Placement, now: datetime) -> None:
     reasons = "; ".join(sorted({f"{one.product_name} in {one.region}: {one.reason}" for one in ranked.refused})[:20])
     if job.patience_until is not None and now < job.patience_until:
         at = min(now + capacity_gap(job.attempts + 1), job.patience_until)
-        store(job, placement={**placement.to_dict(ranked), "candidates": []})
+        store(job, placement=placement.to_dict(rounds.ended(ranked)))
         step = Step(act=Act.WAIT, code="no_capacity", reason=f"waits for capacity: {reasons}"[:2000], at=at)
         outcomes.wait(job, step, now=now)
         return
@@ -188,13 +189,19 @@ def none_left(job: Job, ranked: Placement, now: datetime) -> None:
 
 
 def _write_intent(job: Job, instance: Instance, candidate: Candidate, ranked: Placement) -> Machine | None:
-    """The attempt's row and the mark that the call is about to be made, in one transaction. None: the claim was lost."""
+    """The attempt's row and the mark that the call is about to be made, in one transaction.
+
+    None: the claim was lost, an earlier attempt made it, or what may be paid has changed since the offers were ranked.
+    """
     now = timezone.now()
     with transaction.atomic():
         fresh = locked_instance(instance.pk)
         if fresh.machine is not None and fresh.machine.novita_id is not None:
             # An earlier attempt turned up while offers were read: it is taken, and nothing more is made.
             outcomes.wait(job, Step(act=Act.WAIT, reason="an earlier attempt made it", at=now), now=now)
+            return None
+        if not placement.admits(_wish_of(job, fresh), candidate):
+            outcomes.wait(job, rank_again(now), now=now)
             return None
         if not store(
             job,
@@ -258,8 +265,7 @@ def _failed(job: Job, machine: Machine, candidate: Candidate, ranked: Placement,
 def after_refusal(job: Job, candidate: Candidate, ranked: Placement, error: NovitaError, now: datetime) -> None:
     """What comes next once Novita made nothing: it is asked again, for the next offer, or the job fails."""
     if isinstance(error, AuthFailed):
-        note_key_refused(error.message, now=now)
-        outcomes.not_sent(job, error, now=now, at=now + outcomes.AUTH_GAP)
+        outcomes.key_refused(job, error, now=now)
     elif isinstance(error, Unavailable):
         outcomes.not_sent(job, error, now=now, at=outcomes.again_at(error, job.attempts, now))
     elif isinstance(error, NoCapacity | NotFound):
@@ -269,7 +275,7 @@ def after_refusal(job: Job, candidate: Candidate, ranked: Placement, error: Novi
 
 
 def next_candidate(job: Job, candidate: Candidate, ranked: Placement, error: NovitaError, now: datetime) -> None:
-    left = placement.refuse(ranked, candidate, code=error.code, reason=error.message)
+    left = rounds.refuse(ranked, candidate, code=error.code, reason=error.message, now=now)
     with transaction.atomic():
         fresh = locked_instance(job.instance_id)
         if store(job, placement=placement.to_dict(left)):

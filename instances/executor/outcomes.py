@@ -10,7 +10,7 @@ from instances import set_aside
 from instances.alarms import clear_alarm, raise_alarm
 from instances.events import OUTSIDE, SYSTEM, Actor, record
 from instances.executor.claims import store
-from instances.executor.steps import RECHECK, Act, Step, capacity_gap, doublings, outage_gap
+from instances.executor.steps import RECHECK, Act, Step, capacity_gap, doublings, gives_up, outage_gap, refusal_gap
 from instances.lifecycle import CALL_FROM, NEVER_FAIL, OPEN_STATES, JobState, Observed, Verb
 from instances.models import Instance, Job, Machine
 from instances.models.machine import interval_usd
@@ -28,8 +28,9 @@ from instances.operations.jobs import derive_job, end_job, end_wish, pursues_wis
 from instances.operations.wishes import locked_instance
 from instances.periodic import bring_forward, process_name
 from instances.phases import refresh_phase
-from instances.provider_key import note_key_refused
+from instances.provider_key import note_write_refused
 from instances.reclaims import is_reclaiming
+from instances.vouching import locked_account
 
 AUTH_GAP = timedelta(seconds=60)
 
@@ -51,8 +52,7 @@ def failed_call(job: Job, error: NovitaError, *, now: datetime) -> None:
     elif isinstance(error, InvalidState | NotFound):
         unclear(job, now=now, error=error)
     elif isinstance(error, AuthFailed):
-        note_key_refused(error.message, now=now)
-        not_sent(job, error, now=now, at=now + AUTH_GAP)
+        key_refused(job, error, now=now)
     elif isinstance(error, NoCapacity) and _waits_for_capacity(job, now):
         not_sent(job, error, now=now, at=now + capacity_gap(job.attempts))
     elif isinstance(error, Unavailable):
@@ -63,6 +63,25 @@ def failed_call(job: Job, error: NovitaError, *, now: datetime) -> None:
         finish(job, Step(act=Act.FAIL, code=error.code, reason=error.message), now=now)
     else:
         unclear(job, now=now, error=error)
+
+
+def key_refused(job: Job, error: AuthFailed, *, now: datetime) -> None:
+    """Novita refuses the key for this call: it waits, ever longer. What may fail does so once reads worked all the while."""
+    with transaction.atomic():
+        locked_account()
+        instance = locked_instance(job.instance_id)
+        job.refresh_from_db(fields=["arguments"])
+        since = note_write_refused(f"the {job.verb} of {instance.name}", error.message, now=now)
+        told = since.isoformat() if since else ""
+        before = int(job.arguments.get("refusals", 0)) if told and job.arguments.get("refused_since") == told else 0
+        refusals = before + 1
+        if not store(job, arguments={**job.arguments, "refused_since": told, "refusals": refusals}):
+            return
+        if gives_up(Verb(job.verb), refusals):
+            reason = f"Novita refused it {refusals} times and took the API key for reads: {error.message}"
+            finish(job, Step(act=Act.FAIL, code=error.code, reason=reason), now=now)
+        else:
+            not_sent(job, error, now=now, at=now + refusal_gap(refusals))
 
 
 def again_at(error: NovitaError, attempts: int, now: datetime) -> datetime:

@@ -23,7 +23,7 @@ from instances.novita.client import Novita
 from instances.novita.errors import NovitaError, Rejected, Unavailable
 from instances.operations.wishes import locked_instance
 from instances.phases import refresh_phase
-from instances.placement import Candidate, Placement, Wish, as_dict, to_dict
+from instances.placement import Candidate, Placement, Wish, admits, as_dict, to_dict
 from instances.probes import probe
 
 PROBE_SECONDS = 3.0
@@ -126,6 +126,10 @@ def _write_intent(job: Job, old: Machine, candidate: Candidate, ranked: Placemen
         fresh = locked_instance(job.instance_id)
         if not still(job, fresh, ReplaceAct.CALL, now=now):
             outcomes.wait(job, Step(act=Act.WAIT, reason="what it rests on has changed", at=now), now=now)
+            return None
+        old = Machine.objects.get(pk=old.pk)
+        if not admits(replacement_wish(fresh, old), candidate):
+            outcomes.wait(job, create.rank_again(now), now=now)
             return None
         new = Machine(instance=fresh, correlation_id=new_correlation_id(), created_at=now, called_at=now, replaces=old)
         new.cluster_id, new.region = candidate.cluster_id, candidate.region

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from instances.lifecycle import CALL_FROM, MOVING, WISH_VERBS, Observed, Verb
+from instances.lifecycle import CALL_FROM, MOVING, NEVER_FAIL, WISH_VERBS, Observed, Verb
 
 
 class Act(StrEnum):
@@ -67,6 +67,8 @@ READ_EVERY = timedelta(seconds=10)
 LISTS_TELL_WITHIN = timedelta(seconds=90)
 PROVE_EVERY = timedelta(seconds=2)  # between the two reads that prove a deletion
 LONGEST_GAP = timedelta(minutes=10)
+MOST_REFUSALS = 5  # over a quarter of an hour
+LONGEST_CAPACITY_GAP = timedelta(minutes=2)
 EDIT_SHOWS_WITHIN = timedelta(minutes=5)
 ERRAND_SHOWS_WITHIN = timedelta(hours=2)
 
@@ -97,7 +99,17 @@ def doublings(waited: timedelta) -> int:
 
 def capacity_gap(attempts: int) -> timedelta:
     """How long to wait after the n-th refusal for want of GPUs: 15 s, doubling up to 2 min."""
-    return min(timedelta(seconds=15 * (1 << min(max(attempts - 1, 0), 10))), timedelta(minutes=2))
+    return min(timedelta(seconds=15 * (1 << min(max(attempts - 1, 0), 10))), LONGEST_CAPACITY_GAP)
+
+
+def refusal_gap(refusals: int) -> timedelta:
+    """How long to wait after the n-th refusal of the key for a call: 1 min, doubling up to 10 min."""
+    return min(timedelta(minutes=1) * (1 << min(max(refusals - 1, 0), 10)), LONGEST_GAP)
+
+
+def gives_up(verb: Verb, refusals: int) -> bool:
+    """Whether a job ends at the n-th refusal of the key for its call, though reads work; what ends a bill never does."""
+    return refusals >= MOST_REFUSALS and verb not in NEVER_FAIL
 
 
 def outage_gap(attempts: int) -> timedelta:

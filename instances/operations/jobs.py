@@ -20,8 +20,12 @@ from instances.tally import Counter
 # How long a start refused for capacity is tried again when it was asked for.
 START_PATIENCE = timedelta(minutes=15)
 PORTS_BEFORE = "ports_before"
-# What a replacement notes of its new machine, and an edit of the ports it found: the next try begins without.
-_OF_ONE_TRY = ("machine", "swapped", "lets", "undone", "undone_code", "undone_reason", "undos", PORTS_BEFORE)
+# What belongs to one try: a replacement's machine, the ports an edit found, how often the key was refused.
+_OF_ONE_TRY = (
+    *("machine", "swapped", "lets", "undone", "undone_code", "undone_reason", "undos"),
+    *("refused_since", "refusals"),
+    PORTS_BEFORE,
+)
 FINISHED = Counter(
     name="novita_manager_jobs_finished",
     help="Jobs that ended, by verb and by how.",

@@ -125,7 +125,7 @@ PROVIDER_CODES: dict[str, str] = {
     "no_money": "The account's balance is used up.",
     "quota_exceeded": "The account may not have more.",
     "invalid_request": "Novita did not take the request as it was.",
-    "auth_failed": "Novita does not take our API key.",
+    "auth_failed": "Novita does not take our API key, or not for this.",
     "invalid_state": "Novita says that the instance is in the wrong state.",
     "unavailable": "Novita is away; nothing was done.",
     "breaker_open": "Calls of this kind failed so often that none is made for a while.",

@@ -301,10 +301,25 @@ def test_nothing_stored_is_an_empty_placement() -> None:
     assert p.from_dict(None) == Placement()
 
 
-def test_a_candidate_that_novita_refused_moves_to_the_refused() -> None:
-    placement = rank(wish(), [HONG_KONG, DALLAS])
-    after = p.refuse(placement, placement.candidates[0], code="no_capacity", reason="INSUFFICIENT_RESOURCE")
-    assert [(one.rank, one.cluster_id) for one in after.candidates] == [(2, "us1")]
-    assert [(one.cluster_id, one.code, one.reason) for one in after.refused] == [
-        ("hk1", "no_capacity", "INSUFFICIENT_RESOURCE")
-    ]
+@pytest.mark.parametrize(
+    ("asked", "admitted"),
+    [
+        (wish(), True),
+        (wish(max_price_usd_per_hour=Decimal("0.35")), True),
+        (wish(max_price_usd_per_hour=Decimal("0.34999")), False),
+        (wish(fallback_to_on_demand=True), True),
+        (wish(billing_mode="on_demand"), False),
+    ],
+)
+def test_a_candidate_is_admitted_while_its_price_and_its_billing_are_asked_for(asked: Wish, admitted: bool) -> None:
+    [candidate] = rank(wish(), [HONG_KONG]).candidates
+
+    assert p.admits(asked, candidate) is admitted
+
+
+def test_a_withdrawn_fallback_admits_no_candidate_on_demand() -> None:
+    with_fallback = wish(fallback_to_on_demand=True)
+    spot, on_demand = rank(with_fallback, [HONG_KONG]).candidates
+
+    assert [p.admits(with_fallback, one) for one in (spot, on_demand)] == [True, True]
+    assert [p.admits(wish(), one) for one in (spot, on_demand)] == [True, False]

@@ -130,3 +130,15 @@ def test_there_is_a_verdict_exactly_when_nothing_fits_or_is_known(request: Wish,
 def test_what_is_stored_as_json_is_read_back_equal(request: Wish, offers: list[OfferFacts]) -> None:
     placement = rank(request, offers)
     assert p.from_dict(json.loads(json.dumps(p.to_dict(placement)))) == placement
+
+
+@given(WISHES, WISHES, OFFERS)
+def test_of_an_older_ranking_is_admitted_what_keeps_to_cap_and_billing(
+    before: Wish, by_now: Wish, offers: list[OfferFacts]
+) -> None:
+    for candidate in rank(before, offers).candidates:
+        cap = by_now.max_price_usd_per_hour
+        affordable = cap is None or candidate.price_usd_per_hour <= cap
+        asked = {by_now.billing_mode} | ({"on_demand"} if by_now.fallback_to_on_demand else set())
+        assert p.admits(by_now, candidate) is (affordable and candidate.billing_mode in asked)
+        assert p.admits(before, candidate)

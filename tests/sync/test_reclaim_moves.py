@@ -365,3 +365,33 @@ def test_a_move_that_waits_is_held_while_automation_is_paused(drive: Drive) -> N
 
     record = ended(drive, seconds=900)
     assert (drive.count("migrate"), record.outcome) == (1, "back")
+
+
+def test_a_cap_that_is_lowered_while_a_replacement_waits_holds(drive: Drive) -> None:
+    instance = settled(drive, max_price_usd_per_hour=Decimal(2))
+    empty_shelves(drive, but=("us-ca-nas-2",))
+    drive.faults({"call": "create", "kind": "429", "count": 1, "retry_after": 60.0})
+    spot(drive, instance, "reclaim")
+    drive.until(lambda: Job.objects.filter(verb="replace", state="queued", attempts=1).exists(), seconds=900, step=1)
+
+    changed = {"max_price_usd_per_hour": Decimal("0.01")}
+    operations.change_settings(instance.pk, changed, actor=PERSON, reason="", now=drive.now)
+    drive.until(lambda: Job.objects.filter(verb="replace", state="failed").exists(), step=1)
+
+    job = Job.objects.get(verb="replace")
+    assert (job.error_code, len(drive.machines())) == ("no_capacity", 1)
+    assert "above the cap of $0.01" in job.error_detail
+
+
+def test_a_replacement_that_the_key_may_not_make_fails_and_leaves_the_old_one(drive: Drive) -> None:
+    instance = settled(drive, max_price_usd_per_hour=Decimal(2))
+    old = novita_id(instance)
+    empty_shelves(drive, but=("us-ca-nas-2",))
+    drive.faults({"call": "create", "kind": "401"})
+    spot(drive, instance, "reclaim")
+
+    drive.until(lambda: Job.objects.filter(verb="replace", state="failed").exists(), seconds=1800, step=5)
+
+    job = Job.objects.filter(verb="replace", state="failed").get()
+    assert (job.error_code, job.attempts, novita_id(instance), len(drive.machines())) == ("auth_failed", 5, old, 1)
+    assert Machine.objects.filter(replaces__isnull=False, given_up_at=None).count() == 0

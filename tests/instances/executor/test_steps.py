@@ -7,8 +7,19 @@ from typing import Any
 
 import pytest
 
-from instances.executor.steps import LONGEST_GAP, Act, JobFacts, capacity_gap, next_step, outage_gap, repeat_gap
-from instances.lifecycle import MOVING, WISH_VERBS, Observed, Verb
+from instances.executor.steps import (
+    LONGEST_GAP,
+    MOST_REFUSALS,
+    Act,
+    JobFacts,
+    capacity_gap,
+    gives_up,
+    next_step,
+    outage_gap,
+    refusal_gap,
+    repeat_gap,
+)
+from instances.lifecycle import MOVING, NEVER_FAIL, WISH_VERBS, Observed, Verb
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SETTLE = timedelta(seconds=60)
@@ -154,12 +165,20 @@ def test_gaps_grow_and_end() -> None:
     for gap, longest in (
         (lambda n: repeat_gap(n, SETTLE), LONGEST_GAP),
         (capacity_gap, timedelta(minutes=2)),
+        (refusal_gap, LONGEST_GAP),
         (outage_gap, timedelta(seconds=15)),
     ):
         gaps = [gap(attempts) for attempts in range(1, 40)]
         assert gaps == sorted(gaps)
         assert gaps[0] > timedelta(0)
         assert gaps[-1] == longest
+
+
+@pytest.mark.parametrize("verb", list(Verb))
+def test_what_a_refused_key_ends_is_never_what_ends_a_bill(verb: Verb) -> None:
+    ends_at = [number for number in range(1, 50) if gives_up(verb, number)]
+
+    assert ends_at == ([] if verb in NEVER_FAIL else list(range(MOST_REFUSALS, 50)))
 
 
 def test_an_edit_that_never_shows_ends_in_words() -> None:
