@@ -1,5 +1,7 @@
 """The meter: running intervals with the price frozen at their start. It follows observed states only. Disks apart.
 
+Where no price is known at the start, the first one that is becomes that of the whole interval.
+
 Each edge of an interval is a time with its bounds: no earlier than the last read that showed what was before, no later
 than the end of the first read that showed what came after, and within a second where Novita tells the time itself.
 """
@@ -47,6 +49,7 @@ def follow(
     A move, a removal, an unfamiliar status and one that only announces a start change nothing: the meter goes on as it was.
     """
     read = _Read(began_at=read_began_at, ended_at=max(read_began_at, read_ended_at or read_began_at), known_at=known_at)
+    price_late(machine)
     if observed in _GOES_ON:
         _note_doubt(machine, read)
         return
@@ -65,6 +68,21 @@ def follow(
     elif machine.billed_since is not None:
         open_one = RunningInterval.objects.filter(machine=machine, ended_at=None).first()
         _close(machine, _end(machine, read, open_one.ended_not_before if open_one else None))
+
+
+def price_late(machine: Machine) -> bool:
+    """Price the open interval, from its begin, where no price was known then and one is now; past intervals stay.
+
+    In memory and in the intervals' table; the caller saves the machine's prices where this is True.
+    """
+    if machine.billed_since is None or machine.billed_price_usd_per_hour is not None:
+        return False
+    machine.price_usd_per_hour = _price_of(machine)
+    if machine.price_usd_per_hour is None:
+        return False
+    machine.billed_price_usd_per_hour = machine.price_usd_per_hour
+    RunningInterval.objects.filter(machine=machine, ended_at=None).update(price_usd_per_hour=machine.price_usd_per_hour)
+    return True
 
 
 def first_interval(
@@ -86,9 +104,13 @@ def listed_price_usd_per_hour(machine: Machine) -> Decimal | None:
     return per_gpu * max(1, machine.gpu_num) if per_gpu is not None else None
 
 
+def _price_of(machine: Machine) -> Decimal | None:
+    told = machine.price_usd_per_hour
+    return listed_price_usd_per_hour(machine) if told is None else told
+
+
 def _open(machine: Machine, edge: _Edge) -> RunningInterval:
-    if machine.price_usd_per_hour is None:
-        machine.price_usd_per_hour = listed_price_usd_per_hour(machine)
+    machine.price_usd_per_hour = _price_of(machine)
     machine.billed_since, machine.billed_price_usd_per_hour = edge.at, machine.price_usd_per_hour
     return RunningInterval(
         machine=machine,
