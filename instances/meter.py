@@ -56,7 +56,7 @@ def follow(
     if machine.billed_since is None and machine.status.lower() in _ASKED_TO_START:
         return
     billed = observed in BILLED
-    if billed and _stopped_unseen(machine, observed, read_began_at):
+    if billed and (_stopped_unseen(machine, observed, read_began_at) or _is_paid_otherwise(machine)):
         _close(machine, _end(machine, read, None))
     if billed and machine.billed_since is None:
         last = RunningInterval.objects.filter(machine=machine).order_by("-id").first()
@@ -77,11 +77,11 @@ def price_late(machine: Machine) -> bool:
     """
     if machine.billed_since is None or machine.billed_price_usd_per_hour is not None:
         return False
-    machine.price_usd_per_hour = _price_of(machine)
-    if machine.price_usd_per_hour is None:
+    rate = _rate_of(machine)
+    if rate is None:
         return False
-    machine.billed_price_usd_per_hour = machine.price_usd_per_hour
-    RunningInterval.objects.filter(machine=machine, ended_at=None).update(price_usd_per_hour=machine.price_usd_per_hour)
+    machine.billed_price_usd_per_hour = rate
+    RunningInterval.objects.filter(machine=machine, ended_at=None).update(price_usd_per_hour=rate)
     return True
 
 
@@ -104,20 +104,21 @@ def listed_price_usd_per_hour(machine: Machine) -> Decimal | None:
     return per_gpu * max(1, machine.gpu_num) if per_gpu is not None else None
 
 
-def _price_of(machine: Machine) -> Decimal | None:
-    told = machine.price_usd_per_hour
-    return listed_price_usd_per_hour(machine) if told is None else told
+def _rate_of(machine: Machine) -> Decimal | None:
+    """What an hour costs from now on, None where nobody knows; a subscription is paid by the month, and its hours cost 0."""
+    if machine.price_usd_per_hour is None:
+        machine.price_usd_per_hour = listed_price_usd_per_hour(machine)
+    return Decimal(0) if machine.is_subscribed else machine.price_usd_per_hour
 
 
 def _open(machine: Machine, edge: _Edge) -> RunningInterval:
-    machine.price_usd_per_hour = _price_of(machine)
-    machine.billed_since, machine.billed_price_usd_per_hour = edge.at, machine.price_usd_per_hour
+    machine.billed_since, machine.billed_price_usd_per_hour = edge.at, _rate_of(machine)
     return RunningInterval(
         machine=machine,
         started_at=edge.at,
         started_not_before=edge.not_before,
         started_not_after=edge.not_after,
-        price_usd_per_hour=machine.price_usd_per_hour,
+        price_usd_per_hour=machine.billed_price_usd_per_hour,
     )
 
 
@@ -145,6 +146,13 @@ def _stopped_unseen(machine: Machine, observed: Observed, read_began_at: datetim
     if observed is not Observed.RUNNING or since is None or stopped is None or started is None:
         return False
     return since < stopped <= started <= read_began_at
+
+
+def _is_paid_otherwise(machine: Machine) -> bool:
+    """Whether it became a subscription since its interval began, or ceased to be one: another interval begins."""
+    if machine.billed_since is None or machine.billed_price_usd_per_hour is None:
+        return False
+    return (machine.billed_price_usd_per_hour == 0) != (_rate_of(machine) == 0)
 
 
 def _start(machine: Machine, observed: Observed, read: _Read, last: RunningInterval | None) -> _Edge:

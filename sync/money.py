@@ -15,6 +15,7 @@ from instances.attempts import SURPLUS, is_in_hand, note_if_surplus, tell_surplu
 from instances.lifecycle import OPEN_STATES, Verb
 from instances.meter import price_late
 from instances.models import Alarm, Instance, Job, Machine, ProviderAccount
+from instances.models.machine import SUBSCRIPTION
 from instances.periodic import claim, finish
 from instances.runway import balance_now, lasts, level
 from instances.vouching import locked_account
@@ -96,11 +97,12 @@ def watch_balance(now: datetime) -> None:
 
 
 def watch_unmanaged(now: datetime) -> None:
-    """One alarm for all that bill and nobody here made, told again every 24 h until somebody acknowledges it with a reason.
+    """One alarm for all that bill by the hour and nobody here made, told every 24 h until acknowledged with a reason.
 
     Its level is the newest of their records, so that one found later is told anew.
     """
-    found = Machine.objects.known().filter(billed_since__isnull=False, current_of__managed=False)
+    hourly = Machine.objects.known().exclude(billing_mode=SUBSCRIPTION)
+    found = hourly.filter(billed_since__isnull=False, current_of__managed=False)
     machines = list(found.select_related("current_of").defer("connection", "current_of__envs").order_by("-pk"))
     if not machines:
         clear_alarm("unmanaged_billing", "", now=now)

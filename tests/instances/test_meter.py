@@ -212,6 +212,35 @@ def test_a_list_that_tells_nothing_but_the_price_prices_what_runs() -> None:
     assert (prices(one), one.cost_usd(NOW + HOUR)) == ([Decimal("2.5")], Decimal("2.5"))
 
 
+def test_a_subscription_is_paid_by_the_month_and_its_hours_cost_nothing() -> None:
+    one = machine(billing_mode="monthly")
+    see(one, Observed.RUNNING, NOW)
+    see(one, Observed.RUNNING, NOW + HOUR, price_usd_per_hour=Decimal("2.5"))
+
+    assert (prices(one), one.cost_usd(NOW + 2 * HOUR)) == ([Decimal(0)], Decimal(0))
+    assert (one.billed_price_usd_per_hour, one.price_usd_per_hour) == (Decimal(0), Decimal("2.5"))
+
+
+def test_a_subscription_whose_price_nobody_knows_costs_nothing_either() -> None:
+    one = machine(billing_mode="monthly", price_usd_per_hour=None, product_id="nothing-we-know")
+    see(one, Observed.RUNNING, NOW)
+
+    assert prices(one) == [0]
+
+
+def test_one_that_becomes_a_subscription_is_billed_by_the_hour_until_the_read_that_shows_it() -> None:
+    one = machine(billing_mode="on_demand")
+    see(one, Observed.RUNNING, NOW)
+    see(one, Observed.RUNNING, NOW + HOUR, billing_mode="monthly")
+    see(one, Observed.RUNNING, NOW + 2 * HOUR)
+
+    assert intervals(one) == [(NOW, NOW + HOUR), (NOW + HOUR, None)]
+    assert (prices(one), one.cost_usd(NOW + 2 * HOUR)) == ([Decimal("0.36"), 0], Decimal("0.36"))
+
+    see(one, Observed.RUNNING, NOW + 3 * HOUR, billing_mode="on_demand")
+    assert one.cost_usd(NOW + 4 * HOUR) == Decimal("0.72")
+
+
 def test_an_instance_costs_what_all_of_its_machines_cost() -> None:
     first = machine()
     see(first, Observed.RUNNING, NOW)
