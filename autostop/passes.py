@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from math import ceil
 from uuid import UUID
 
 from django.conf import settings
@@ -40,6 +39,7 @@ from instances.events import AUTO_STOP, SYSTEM, Actor
 from instances.models import Instance
 from instances.periodic import claim, finish
 from instances.provider import novita
+from instances.rule_pace import act_limit
 from instances.set_aside import AWAY
 from instances.tally import Counter
 from instances.utilisation import rows
@@ -47,8 +47,6 @@ from instances.utilisation.reads import Answer, MetricsSource, question_of, read
 
 WORK = "auto_stop"
 LEASE = timedelta(minutes=3)
-FEWEST_ACTS = 5
-SHARE_OF_RUNNING = 0.2
 READ_SECONDS = 45.0
 _FEWEST_READS = 20
 _KEEP_PASSES = timedelta(days=30)
@@ -107,11 +105,6 @@ class _Pass:
         with self.around(instance):
             open_verb = str(getattr(instance, "open_verb", "") or "")
             self.decisions[instance.pk] = decide(facts_of(instance, self.scene, open_verb=open_verb))
-
-
-def act_limit(running: int) -> int:
-    """The most one pass stops: 5, or a fifth of what runs where that is more."""
-    return max(FEWEST_ACTS, ceil(SHARE_OF_RUNNING * running))
 
 
 def run_if_due(now: datetime) -> PassResult | None:

@@ -9,14 +9,13 @@ from uuid import UUID
 
 from autostop.models import RecordedDecision
 from instances.models import RunningInterval
-from instances.models.machine import interval_usd
+from instances.models.machine import SUBSCRIPTION, interval_usd
 
 LONGEST_SAVING = timedelta(hours=24)
 FORMULA = (
     "for each stop by auto-stop: price per hour at the stop x the time from when Novita showed it stopped until it was next "
     "started, ended or now, at most 24 h per stop; nothing for monthly-billed instances and where the price was not known"
 )
-_MONTHLY = "monthly"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ class Stop:
 def saving_of(stop: Stop, now: datetime) -> tuple[timedelta, Decimal]:
     """How long a stop has kept it off, and what that would have cost. Pure."""
     nothing = timedelta(0), Decimal(0)
-    if stop.billing_mode == _MONTHLY or stop.price_usd_per_hour is None:
+    if stop.billing_mode == SUBSCRIPTION or stop.price_usd_per_hour is None:
         return nothing
     off_from = stop.at
     for began, ended in stop.billed:

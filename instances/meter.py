@@ -1,5 +1,7 @@
 """The meter: running intervals with the price frozen at their start. It follows observed states only. Disks apart.
 
+Where no price is known at the start, the first one that is becomes that of the whole interval.
+
 Each edge of an interval is a time with its bounds: no earlier than the last read that showed what was before, no later
 than the end of the first read that showed what came after, and within a second where Novita tells the time itself.
 """
@@ -47,13 +49,14 @@ def follow(
     A move, a removal, an unfamiliar status and one that only announces a start change nothing: the meter goes on as it was.
     """
     read = _Read(began_at=read_began_at, ended_at=max(read_began_at, read_ended_at or read_began_at), known_at=known_at)
+    price_late(machine)
     if observed in _GOES_ON:
         _note_doubt(machine, read)
         return
     if machine.billed_since is None and machine.status.lower() in _ASKED_TO_START:
         return
     billed = observed in BILLED
-    if billed and _stopped_unseen(machine, observed, read_began_at):
+    if billed and (_stopped_unseen(machine, observed, read_began_at) or _is_paid_otherwise(machine)):
         _close(machine, _end(machine, read, None))
     if billed and machine.billed_since is None:
         last = RunningInterval.objects.filter(machine=machine).order_by("-id").first()
@@ -65,6 +68,21 @@ def follow(
     elif machine.billed_since is not None:
         open_one = RunningInterval.objects.filter(machine=machine, ended_at=None).first()
         _close(machine, _end(machine, read, open_one.ended_not_before if open_one else None))
+
+
+def price_late(machine: Machine) -> bool:
+    """Price the open interval, from its begin, where no price was known then and one is now; past intervals stay.
+
+    In memory and in the intervals' table; the caller saves the machine's prices where this is True.
+    """
+    if machine.billed_since is None or machine.billed_price_usd_per_hour is not None:
+        return False
+    rate = _rate_of(machine)
+    if rate is None:
+        return False
+    machine.billed_price_usd_per_hour = rate
+    RunningInterval.objects.filter(machine=machine, ended_at=None).update(price_usd_per_hour=rate)
+    return True
 
 
 def first_interval(
@@ -86,16 +104,21 @@ def listed_price_usd_per_hour(machine: Machine) -> Decimal | None:
     return per_gpu * max(1, machine.gpu_num) if per_gpu is not None else None
 
 
-def _open(machine: Machine, edge: _Edge) -> RunningInterval:
+def _rate_of(machine: Machine) -> Decimal | None:
+    """What an hour costs from now on, None where nobody knows; a subscription is paid by the month, and its hours cost 0."""
     if machine.price_usd_per_hour is None:
         machine.price_usd_per_hour = listed_price_usd_per_hour(machine)
-    machine.billed_since, machine.billed_price_usd_per_hour = edge.at, machine.price_usd_per_hour
+    return Decimal(0) if machine.is_subscribed else machine.price_usd_per_hour
+
+
+def _open(machine: Machine, edge: _Edge) -> RunningInterval:
+    machine.billed_since, machine.billed_price_usd_per_hour = edge.at, _rate_of(machine)
     return RunningInterval(
         machine=machine,
         started_at=edge.at,
         started_not_before=edge.not_before,
         started_not_after=edge.not_after,
-        price_usd_per_hour=machine.price_usd_per_hour,
+        price_usd_per_hour=machine.billed_price_usd_per_hour,
     )
 
 
@@ -123,6 +146,13 @@ def _stopped_unseen(machine: Machine, observed: Observed, read_began_at: datetim
     if observed is not Observed.RUNNING or since is None or stopped is None or started is None:
         return False
     return since < stopped <= started <= read_began_at
+
+
+def _is_paid_otherwise(machine: Machine) -> bool:
+    """Whether it became a subscription since its interval began, or ceased to be one: another interval begins."""
+    if machine.billed_since is None or machine.billed_price_usd_per_hour is None:
+        return False
+    return (machine.billed_price_usd_per_hour == 0) != (_rate_of(machine) == 0)
 
 
 def _start(machine: Machine, observed: Observed, read: _Read, last: RunningInterval | None) -> _Edge:

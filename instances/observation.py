@@ -37,7 +37,10 @@ _DETAIL_COLUMNS = (
     *("endpoints", "connection", "details_due", "details_read_at", "data_purged_at"),
     *("disk_usd_per_gb_day", "stopped_disk_usd_per_gb_day", "free_disk_gb"),
 )
-_QUIET_COLUMNS = (*COMPARED, "observed_at", "missing_since", "unverified_since", "not_found_at")
+_QUIET_COLUMNS = (
+    *(*COMPARED, "billed_price_usd_per_hour"),
+    *("observed_at", "missing_since", "unverified_since", "not_found_at"),
+)
 KEPT_DATA = timedelta(days=7)  # Novita keeps the disks of a stopped instance so long where it names no date
 
 
@@ -74,6 +77,7 @@ def observe_quietly(readings: Mapping[int, Reading], *, began_at: datetime, acco
         if known_at is None or began_at >= known_at:
             reading = readings[machine.pk]
             take_columns(machine, changes(machine, reading), machine.observed, began_at=began_at, listed=True)
+            meter.price_late(machine)
             machines.append(machine)
     Machine.objects.bulk_update(machines, _QUIET_COLUMNS, batch_size=500)
 

@@ -96,7 +96,7 @@ def current_job(instance: Instance) -> Job | None:
 def facts_of(instance: Instance, job: Job | None) -> PhaseFacts:
     """The inputs of `phase_of` for a row."""
     machine = instance.machine
-    price = machine.price_usd_per_hour if machine else None
+    price = machine.hourly_usd if machine else None
     return PhaseFacts(
         wanted=instance.wanted,
         met=instance.met,

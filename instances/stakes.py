@@ -10,7 +10,8 @@ _ON_ITS_WAY = (Observed.CREATING, Observed.PULLING, Observed.STARTING)
 def stakes_of(instance: Instance) -> Stakes:
     machine = instance.machine
     return Stakes(
-        price_usd_per_hour=machine.price_usd_per_hour if machine else None,
+        price_usd_per_hour=machine.hourly_usd if machine else None,
+        subscribed=machine is not None and machine.is_subscribed,
         billed=instance.observed in BILLED,
         on_its_way=instance.observed in _ON_ITS_WAY,
         spot=((machine.billing_mode if machine else "") or instance.billing_mode) == "spot",

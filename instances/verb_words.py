@@ -15,11 +15,12 @@ KEPT_DAYS = 7
 class Stakes:
     """What is at stake for one instance. `price_usd_per_hour` is None where it is not known.
 
-    `billed`: its GPUs are billed now. `on_its_way`: Novita creates, pulls or starts it. `purged_at`: when Novita ends the
-    data of one that is stopped.
+    `subscribed`: it is paid by the month, whether it runs or not. `billed`: its GPUs are billed now.
+    `on_its_way`: Novita creates, pulls or starts it. `purged_at`: when Novita ends the data of one that is stopped.
     """
 
     price_usd_per_hour: Decimal | None = None
+    subscribed: bool = False
     billed: bool = False
     on_its_way: bool = False
     spot: bool = False
@@ -36,6 +37,7 @@ def consequence(verb: str, stakes: Stakes) -> str:
 def _start(stakes: Stakes) -> str:
     price = usd_per_hour(stakes.price_usd_per_hour)
     bill = f"{price} per hour" if price else "Billed per hour, at a price that is not known yet,"
+    bill = "Paid by the month already: no hour is billed" if stakes.subscribed else bill
     spot = " As a spot instance Novita may take it back." if stakes.spot else ""
     return (
         f"{bill} from the moment Novita pulls its image. Novita may refuse it for lack of GPUs: then it stays stopped, "
@@ -45,7 +47,9 @@ def _start(stakes: Stakes) -> str:
 
 def _stop(stakes: Stakes) -> str:
     price = usd_per_hour(stakes.price_usd_per_hour)
-    if not stakes.billed:
+    if stakes.subscribed:
+        saves = "It is paid by the month: stopping it saves nothing."
+    elif not stakes.billed:
         saves = "It is not billed for GPUs now: this makes sure that it stays so."
     elif stakes.on_its_way:
         rate = f", at {price} per hour" if price else ""

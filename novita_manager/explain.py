@@ -107,8 +107,8 @@ def _job_waits(job: Job) -> list[tuple[str, str]]:
 def _stop_waits(instance: Instance) -> str:
     machine = instance.machine
     text = "Novita stops it only once it runs: the stop is sent then"
-    if machine is not None and machine.price_usd_per_hour is not None and instance.observed in BILLED:
-        text += f"; until then it costs ${money(machine.price_usd_per_hour)} per hour"
+    if machine is not None and machine.hourly_usd is not None and instance.observed in BILLED:
+        text += f"; until then it costs ${money(machine.hourly_usd)} per hour"
     return text
 
 

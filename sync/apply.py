@@ -22,7 +22,7 @@ from sync.plan import Change
 
 log = structlog.get_logger("sync")
 
-_NOT_QUIET = {"status", "spot_status", "reclaim_at", "started_at", "stopped_at", *SETTINGS}
+_NOT_QUIET = {"status", "spot_status", "reclaim_at", "started_at", "stopped_at", "billing_mode", *SETTINGS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

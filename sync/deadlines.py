@@ -10,14 +10,17 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from instances.alarms import clear_alarm, raise_alarm
 from instances.events import SYSTEM, Actor, record
-from instances.lifecycle import NEVER_FAIL, OPEN_STATES, Wanted
+from instances.lifecycle import NEVER_FAIL, OPEN_STATES, Verb, Wanted
 from instances.models import Alarm, Instance, Job
 from instances.models.instance import OnStartupTimeout
 from instances.operations import OperationRefused, hold_reason, request_stop
 from instances.operations.wishes import locked_instance
 from instances.phases import mark_stage_overdue
+from instances.rule_pace import act_limit
+from instances.vouching import locked_account
 
 RULE = Actor(kind="rule", name="startup-timeout")
+PASS = timedelta(minutes=1)  # what counts as one, for the pace of its stops
 
 
 def limit_of(stage: str) -> timedelta:
@@ -59,10 +62,14 @@ def _mark(pk: UUID, now: datetime) -> bool:
 
 
 def _stop_overdue(now: datetime) -> None:
-    """Stop those that asked for it, unless automation is held; a hold that ends lets the next pass do it."""
+    """Stop those that asked for it, the longest overdue first, at the pace of rules; what waits for its turn says so.
+
+    A hold of automation that ends, and a keep, let a later pass do it.
+    """
     late = (
         Instance.objects.managed()
         .exclude(overdue="")
+        .exclude(keep_until__gt=now)
         .filter(
             on_startup_timeout=OnStartupTimeout.STOP,
             wanted=Wanted.RUNNING,
@@ -70,13 +77,35 @@ def _stop_overdue(now: datetime) -> None:
             machine__unverified_since=None,  # what no list vouches for is left alone
         )
     )
-    for pk in late.values_list("pk", flat=True)[:100]:
+    due = list(late.order_by("boot_stage_since", "pk").values_list("pk", flat=True)[:100])
+    running = Instance.objects.managed().filter(machine__billed_since__isnull=False)
+    limit = act_limit(running.count()) if due else 0
+    for pk in due:
         if hold_reason(now):
             return
         with suppress(OperationRefused), transaction.atomic():
+            locked_account()  # passes of other workers share the pace
+            if _asked_within_pass(now) >= limit:
+                break
             instance = locked_instance(pk)
             if late.filter(pk=pk).exists():  # it may have come up while its lock was waited for
                 request_stop(pk, actor=RULE, reason=instance.overdue, now=now)
+    _tell_waiting(late, limit)
+
+
+def _asked_within_pass(now: datetime) -> int:
+    """How many stops this rule asked for within the last minute: it looks every second."""
+    ours = Job.objects.filter(verb=Verb.STOP, requested_by_kind=RULE.kind, requested_by_name=RULE.name)
+    return ours.filter(created_at__gt=now - PASS).count()
+
+
+def _tell_waiting(late: QuerySet[Instance], limit: int) -> None:
+    waiting = list(late.values_list("pk", flat=True))
+    why = f"it takes longer to start than allowed; it waits for its turn: at most {limit} are stopped a minute"
+    told = Instance.objects.filter(pk__in=_open_alarms().values("instance"), next_sync_action__what=Verb.STOP)
+    told.exclude(pk__in=waiting).update(next_sync_action=None)
+    silent = Instance.objects.filter(pk__in=waiting, next_sync_action__isnull=True)
+    silent.update(next_sync_action={"what": str(Verb.STOP), "at": None, "why": why})
 
 
 def _open_alarms() -> QuerySet[Alarm]:

@@ -6,15 +6,19 @@ One pass a minute over what is stored; it asks Novita nothing and stops nothing.
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from instances.alarms import clear_alarm, due_again, raise_alarm
 from instances.attempts import SURPLUS, is_in_hand, note_if_surplus, tell_surplus
 from instances.lifecycle import OPEN_STATES, Verb
+from instances.meter import price_late
 from instances.models import Alarm, Instance, Job, Machine, ProviderAccount
+from instances.models.machine import SUBSCRIPTION
 from instances.periodic import claim, finish
 from instances.runway import balance_now, lasts, level
+from instances.vouching import locked_account
 from instances.words import clock, span, usd, usd_per_hour
 
 EVERY = timedelta(minutes=1)
@@ -36,11 +40,24 @@ def watch_if_due(now: datetime) -> bool:
 
 
 def watch(now: datetime) -> None:
+    price_what_runs()
     watch_balance(now)
     watch_unmanaged(now)
     watch_surplus(now)
     watch_freezing(now)
     watch_purges(now)
+
+
+def price_what_runs() -> None:
+    """What began to run before the catalogue was read, and whose price Novita does not tell itself."""
+    unpriced = Machine.objects.known().filter(billed_since__isnull=False, billed_price_usd_per_hour=None).defer("connection")
+    if not unpriced.exists():
+        return
+    with transaction.atomic():
+        locked_account()  # nothing observes it meanwhile
+        for machine in unpriced:
+            if price_late(machine):
+                machine.save(update_fields=["price_usd_per_hour", "billed_price_usd_per_hour"])
 
 
 def burn_usd_per_hour() -> Decimal:
@@ -80,11 +97,12 @@ def watch_balance(now: datetime) -> None:
 
 
 def watch_unmanaged(now: datetime) -> None:
-    """One alarm for all that bill and nobody here made, told again every 24 h until somebody acknowledges it with a reason.
+    """One alarm for all that bill by the hour and nobody here made, told every 24 h until acknowledged with a reason.
 
     Its level is the newest of their records, so that one found later is told anew.
     """
-    found = Machine.objects.known().filter(billed_since__isnull=False, current_of__managed=False)
+    hourly = Machine.objects.known().exclude(billing_mode=SUBSCRIPTION)
+    found = hourly.filter(billed_since__isnull=False, current_of__managed=False)
     machines = list(found.select_related("current_of").defer("connection", "current_of__envs").order_by("-pk"))
     if not machines:
         clear_alarm("unmanaged_billing", "", now=now)

@@ -34,6 +34,7 @@ from instances.operations.wishes import locked_instance
 from instances.periodic import Claim, bring_forward, claim, finish, renew
 from instances.provider import novita
 from instances.reclaims import ALARM, RULE, WORK, end, note_sign, tell_migrated
+from instances.rule_pace import act_limit
 from instances.set_aside import SetAside, gap
 from instances.spot import NOTICE_WORDS
 from instances.vouching import locked_account
@@ -44,7 +45,6 @@ log = structlog.get_logger("sync")
 
 LEASE = timedelta(minutes=1)  # longer than a list of Novita's jobs takes; renewed after it and with each instance
 ASIDE = "reclaim"
-LEAST_PACE, PACE_SHARE = 5, 0.2
 SWITCHES_A_PASS = 20
 LATE = timedelta(hours=1)
 _JOBS_SINCE = timedelta(days=1)
@@ -117,7 +117,7 @@ def most_acts() -> int:
     if settings.MIGRATION_MOST_PER_PASS:
         return int(settings.MIGRATION_MOST_PER_PASS)
     fleet = Instance.objects.managed().not_ended().filter(machine__billing_mode="spot").count()
-    return max(LEAST_PACE, int(fleet * PACE_SHARE))
+    return act_limit(fleet)
 
 
 def _open_missed(now: datetime) -> None:

@@ -146,7 +146,7 @@ def _brings_about(instance: Instance, name: str) -> str:
 def _total(name: str, fitting: list[Instance]) -> str:
     """Empty for one, and where a price is not known."""
     counted = [one.machine for one in fitting if name == "start" or one.observed in BILLED]
-    prices = [one.price_usd_per_hour for one in counted if one is not None and one.price_usd_per_hour is not None]
+    prices = [one.hourly_usd for one in counted if one is not None and one.hourly_usd is not None]
     if len(fitting) < 2 or not prices or len(prices) < len(counted):
         return ""
     return _TOTALS.get(name, "").format(sum=usd_per_hour(sum(prices, Decimal(0))))

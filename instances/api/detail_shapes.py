@@ -68,7 +68,9 @@ class WishShape(serializers.Serializer[None]):
     wanted_at = serializers.DateTimeField(allow_null=True)
     by = ActorShape()
     reason = serializers.CharField()
-    met_at = serializers.DateTimeField(allow_null=True)
+    met_at = serializers.DateTimeField(
+        allow_null=True, help_text="When Novita showed it so, or when it was adopted; null while it is pursued."
+    )
 
 
 class ObservedShape(serializers.Serializer[None]):

@@ -100,14 +100,15 @@ def _kept_from(job: Job, instance: Instance, now: datetime) -> str:
         return ""
     if instance.protected:
         return kept_reason(instance)
-    stops_the_idle = job.verb == Verb.STOP and job.requested_by_name == AUTO_STOP.name
-    return _awake_since(job, instance, now) if stops_the_idle else ""
+    if job.verb != Verb.STOP:
+        return ""
+    if instance.keep_until is not None and instance.keep_until > now:
+        return f"it is kept until {clock(instance.keep_until)}"
+    return _awake_since(job, instance, now) if job.requested_by_name == AUTO_STOP.name else ""
 
 
 def _awake_since(job: Job, instance: Instance, now: datetime) -> str:
     """What auto-stop would no longer decide, where its job waited: for Novita, its key, or the machine to come up."""
-    if instance.keep_until is not None and instance.keep_until > now:
-        return f"it is kept until {clock(instance.keep_until)}"
     if instance.auto_stop_mode == AutoStopMode.OFF:
         return "auto-stop is off for it"
     # A stop by the clock is asked for again at the next pass, whatever uses it: only one that was held up yields to a use.

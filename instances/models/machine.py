@@ -21,6 +21,9 @@ class MachineQuerySet(models.QuerySet["Machine"]):
         return self.filter(novita_id=None, given_up_at=None, called_at__isnull=False)
 
 
+SUBSCRIPTION = "monthly"  # Novita's word for the billing mode
+
+
 class Machine(models.Model):
     instance = models.ForeignKey("instances.Instance", on_delete=models.PROTECT, related_name="machines")
     correlation_id = models.CharField(max_length=16, unique=True, null=True, blank=True)
@@ -111,6 +114,16 @@ class Machine(models.Model):
         if self.novita_id is not None and not self.status and self.absent_at is None:
             return Observed.CREATING
         return observed_of(self.status, absent=self.absent_at is not None)
+
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether it is paid by the month: an hour of it costs nothing more, whatever price Novita tells for it."""
+        return self.billing_mode == SUBSCRIPTION
+
+    @property
+    def hourly_usd(self) -> Decimal | None:
+        """What an hour of its GPUs costs; None where no price is known, and for a subscription."""
+        return None if self.is_subscribed else self.price_usd_per_hour
 
     def cost_usd(self, now: datetime) -> Decimal:
         if self.billed_since is None:

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from instances import health_checks
 from instances.events import Actor, record
-from instances.lifecycle import Observed, shows, wish_shown_by
+from instances.lifecycle import Observed, wish_shown_by
 from instances.models import Event, Instance
 from instances.models.instance import AutoStopMode, LocalData
 from instances.naming import is_possible, proposed_name
@@ -35,6 +35,7 @@ def adopt(
 ) -> Instance:
     """Make it managed: wanted is what is observed, auto-stop observes, the idle clock starts now, its data is precious.
 
+    Nothing is pursued: what one that is on its way comes to is news, and becomes what is wanted.
     Without a name it keeps the one it has at Novita. Raises NameTaken or NameRequired, with a name to propose, where that
     will not do; `take_proposed` takes the proposal instead.
     """
@@ -71,8 +72,9 @@ def _take_into_care(
 ) -> None:
     instance.managed, instance.name = True, name
     instance.wanted = wish_shown_by(instance.observed)
-    instance.wanted_at = instance.last_used_at = now
-    instance.met_at = now if shows(instance.wanted, instance.observed) else None
+    instance.last_used_at = now
+    # Met whatever it is on its way to: nobody asked for anything, so that no job may come of what it does next.
+    instance.wanted_at = instance.met_at = now if instance.wanted else None
     instance.shown_at = None
     instance.wanted_by_kind, instance.wanted_by_name, instance.wanted_reason = actor.kind, actor.name, reason[:500]
     instance.auto_stop_mode, instance.local_data = AutoStopMode.OBSERVE, LocalData.PRECIOUS

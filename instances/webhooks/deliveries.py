@@ -33,13 +33,21 @@ class StillPending(OperationRefused):
 
 
 def due(now: datetime, *, endpoint_id: UUID | None = None, most: int = BATCH) -> list[tuple[UUID, UUID, bool]]:
-    """(delivery, endpoint, whether it is a message) of what may be tried now, the longest waiting first."""
+    """(delivery, endpoint, whether it is a message) of what may be tried now: urgent news first, then the longest waiting.
+
+    Of each endpoint at least its longest waiting one is among them, however much waits for others.
+    """
     free = Q(lease_until=None) | Q(lease_until__lte=now)
     well = Q(endpoint__held_until=None) | Q(endpoint__held_until__lte=now)
     rows = Delivery.objects.filter(free, well, state=DeliveryState.PENDING, next_attempt_at__lte=now, endpoint__enabled=True)
     rows = rows if endpoint_id is None else rows.filter(endpoint_id=endpoint_id)
-    found = rows.order_by("next_attempt_at", "event_id").values_list("pk", "endpoint_id", "endpoint__format")[:most]
-    return [(pk, endpoint_id, format_ != "standard") for pk, endpoint_id, format_ in found]
+    told = rows.order_by("next_attempt_at", "event_id").values_list("pk", "endpoint_id", "endpoint__format", "severity")
+    batch = found = list(told[:most])
+    while endpoint_id is None and len(batch) == most:  # there is more: of those whose turn it has not been yet
+        batch = list(told.exclude(endpoint_id__in={one[1] for one in found})[:most])
+        found += batch
+    found.sort(key=lambda one: one[3] != Severity.URGENT)
+    return [(pk, endpoint_id, format_ != "standard") for pk, endpoint_id, format_, _ in found]
 
 
 def claim(delivery_id: UUID, now: datetime) -> Delivery | None:

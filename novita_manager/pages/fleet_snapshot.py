@@ -177,7 +177,7 @@ def _row(instance: Instance, account: ProviderAccount | None, now: datetime) -> 
         region=(machine.region if machine else "") or ", ".join(map(str, instance.regions)),
         product=_product(instance, machine),
         billing=((machine.billing_mode if machine else "") or instance.billing_mode).replace("_", "-"),
-        price=usd_per_hour(machine.price_usd_per_hour if machine else None),
+        price=usd_per_hour(machine.hourly_usd if machine else None),
         billed=instance.observed in BILLED,
         cost=usd(meter.at(now)),
         idle_since=evaluation.idle_since if evaluation and running else None,

@@ -160,7 +160,7 @@ def _machine_line(machine: Machine, instance: Instance, now: datetime) -> Machin
         error=machine.status_error,
         region=machine.region,
         product=machine.product_name,
-        price=usd_per_hour(machine.price_usd_per_hour),
+        price=usd_per_hour(machine.hourly_usd),
         cost=usd(machine.cost_usd(now)),
         running_since=machine.running_since,
         surplus=machine.surplus_since is not None,

@@ -128,4 +128,4 @@ def _tonight(instance: Instance, now: datetime) -> tuple[datetime, str]:
 
 def _price(instance: Instance) -> Decimal | None:
     billed = instance.machine is not None and instance.observed in BILLED
-    return instance.machine.price_usd_per_hour if instance.machine and billed else None
+    return instance.machine.hourly_usd if instance.machine and billed else None

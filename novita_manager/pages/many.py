@@ -138,7 +138,7 @@ def _candidate(request: HttpRequest, verb: PersonVerb, instance: Instance, now: 
         name=instance.name or (machine.novita_id if machine else None) or "(no name)",
         phase=instance.phase,
         owner=instance.owner,
-        price=usd_per_hour(machine.price_usd_per_hour if machine else None),
+        price=usd_per_hour(machine.hourly_usd if machine else None),
         refusal=refusal,
     )
 
@@ -154,9 +154,7 @@ def _why_left_out(instance: Instance) -> str:
 def _rate(verb: str, instances: list[Instance]) -> str:
     """What stopping the billed ones saves, or starting the standing ones costs."""
     prices = [
-        one.machine.price_usd_per_hour or Decimal(0)
-        for one in instances
-        if one.machine is not None and _counts(verb, one.observed)
+        one.machine.hourly_usd or Decimal(0) for one in instances if one.machine is not None and _counts(verb, one.observed)
     ]
     return usd_per_hour(sum(prices, Decimal(0))) if prices else ""
 

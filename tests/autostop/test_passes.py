@@ -12,13 +12,14 @@ from django.test.utils import CaptureQueriesContext
 from autostop.acts import stop_if_still_due
 from autostop.facts import Scene
 from autostop.models import Evaluation, PassRun, RecordedDecision
-from autostop.passes import PassRunning, act_limit, run_if_due, run_now, run_pass
+from autostop.passes import PassRunning, run_if_due, run_now, run_pass
 from autostop.policies import read_policies
 from autostop.results import Item, Outcome, PassResult
 from instances.events import SYSTEM, Actor
 from instances.models import Alarm, Event, Instance, Job, Machine, ProviderAccount
 from instances.operations import change_settings, pause_automation, record_use, release
 from instances.periodic import claim
+from instances.rule_pace import act_limit
 from tests.autostop.metrics_server import Load, MetricsServer
 from tests.autostop.rows import MINUTE, NOW, running_instance
 

@@ -12,6 +12,8 @@ from instances.lifecycle import BILLED, Observed
 from instances.meter import METER_COLUMNS, follow, listed_price_usd_per_hour
 from instances.models import Machine, RunningInterval
 from instances.models.machine import interval_usd
+from instances.observation import observe_quietly
+from instances.readings import Reading
 from tests.factories import NOW, make_instance, make_offer
 
 pytestmark = pytest.mark.django_db
@@ -171,6 +173,72 @@ def test_without_any_price_the_time_is_kept_and_costs_nothing() -> None:
     assert listed_price_usd_per_hour(one) is None
     assert intervals(one) == [(NOW, NOW + HOUR)]
     assert one.metered_usd == 0
+
+
+def prices(one: Machine) -> list[Decimal | None]:
+    return list(RunningInterval.objects.filter(machine=one).order_by("id").values_list("price_usd_per_hour", flat=True))
+
+
+@pytest.mark.parametrize("shown", [Observed.RUNNING, Observed.UNKNOWN, Observed.EXITED])
+def test_a_price_told_after_the_start_is_that_of_the_open_interval_from_its_begin(shown: Observed) -> None:
+    one = machine(price_usd_per_hour=None, product_id="nothing-we-know")
+    see(one, Observed.RUNNING, NOW - 2 * HOUR)
+    see(one, Observed.EXITED, NOW - HOUR)
+    see(one, Observed.RUNNING, NOW)
+
+    see(one, shown, NOW + HOUR, price_usd_per_hour=Decimal("2.5"))
+
+    assert (prices(one), one.cost_usd(NOW + HOUR)) == ([None, Decimal("2.5")], Decimal("2.5"))
+
+
+def test_a_price_once_frozen_stays_whatever_is_told_later() -> None:
+    one = machine()
+    see(one, Observed.RUNNING, NOW)
+
+    see(one, Observed.RUNNING, NOW + HOUR, price_usd_per_hour=Decimal("2.5"))
+
+    assert prices(one) == [Decimal("0.36")]
+
+
+def test_a_list_that_tells_nothing_but_the_price_prices_what_runs() -> None:
+    one = machine(price_usd_per_hour=None, product_id="nothing-we-know")
+    see(one, Observed.RUNNING, NOW, status="running")
+    told = {"status": "running", "billing_mode": "spot", "provider_name": "", "price_usd_per_hour": Decimal("2.5")}
+    reading = Reading(novita_id=one.novita_id or "", columns=told)
+
+    observe_quietly({one.pk: reading}, began_at=NOW + MINUTE, account=None)
+
+    one.refresh_from_db()
+    assert (prices(one), one.cost_usd(NOW + HOUR)) == ([Decimal("2.5")], Decimal("2.5"))
+
+
+def test_a_subscription_is_paid_by_the_month_and_its_hours_cost_nothing() -> None:
+    one = machine(billing_mode="monthly")
+    see(one, Observed.RUNNING, NOW)
+    see(one, Observed.RUNNING, NOW + HOUR, price_usd_per_hour=Decimal("2.5"))
+
+    assert (prices(one), one.cost_usd(NOW + 2 * HOUR)) == ([Decimal(0)], Decimal(0))
+    assert (one.billed_price_usd_per_hour, one.price_usd_per_hour) == (Decimal(0), Decimal("2.5"))
+
+
+def test_a_subscription_whose_price_nobody_knows_costs_nothing_either() -> None:
+    one = machine(billing_mode="monthly", price_usd_per_hour=None, product_id="nothing-we-know")
+    see(one, Observed.RUNNING, NOW)
+
+    assert prices(one) == [0]
+
+
+def test_one_that_becomes_a_subscription_is_billed_by_the_hour_until_the_read_that_shows_it() -> None:
+    one = machine(billing_mode="on_demand")
+    see(one, Observed.RUNNING, NOW)
+    see(one, Observed.RUNNING, NOW + HOUR, billing_mode="monthly")
+    see(one, Observed.RUNNING, NOW + 2 * HOUR)
+
+    assert intervals(one) == [(NOW, NOW + HOUR), (NOW + HOUR, None)]
+    assert (prices(one), one.cost_usd(NOW + 2 * HOUR)) == ([Decimal("0.36"), 0], Decimal("0.36"))
+
+    see(one, Observed.RUNNING, NOW + 3 * HOUR, billing_mode="on_demand")
+    assert one.cost_usd(NOW + 4 * HOUR) == Decimal("0.72")
 
 
 def test_an_instance_costs_what_all_of_its_machines_cost() -> None:

@@ -7,10 +7,11 @@ from instances.person_verbs import VERBS
 from instances.verb_words import Stakes, consequence
 
 RUNNING = Stakes(price_usd_per_hour=Decimal("0.35"), billed=True)
+EACH = (Stakes(), RUNNING, Stakes(precious=True, spot=True, on_its_way=True, billed=True), Stakes(subscribed=True))
 
 
 @pytest.mark.parametrize("verb", [*VERBS, "save-image"])
-@pytest.mark.parametrize("stakes", [Stakes(), RUNNING, Stakes(precious=True, spot=True, on_its_way=True, billed=True)])
+@pytest.mark.parametrize("stakes", EACH)
 def test_every_verb_says_what_it_brings_about_in_whole_sentences(verb: str, stakes: Stakes) -> None:
     told = consequence(verb, stakes)
     assert told.endswith(".")
@@ -41,6 +42,12 @@ def test_a_stop_says_what_it_saves_what_still_costs_and_when_data_ends() -> None
 def test_a_stop_on_the_way_says_that_it_is_billed_until_it_runs() -> None:
     told = consequence("stop", Stakes(price_usd_per_hour=Decimal("0.35"), billed=True, on_its_way=True))
     assert told.startswith("Novita stops it only once it runs: it is billed until then, at $0.35 per hour.")
+
+
+def test_a_subscription_is_told_no_hourly_price() -> None:
+    subscribed = Stakes(subscribed=True, billed=True)
+    assert consequence("start", subscribed).startswith("Paid by the month already: no hour is billed from the moment")
+    assert consequence("stop", subscribed).startswith("It is paid by the month: stopping it saves nothing.")
 
 
 @pytest.mark.parametrize("verb", ["migrate", "delete"])

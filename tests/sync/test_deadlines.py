@@ -1,14 +1,16 @@
 """Deadlines of starting up: loud, priced, healing, and stopping only what asked for it."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from instances import operations
 from instances.models import Instance, Job
 from instances.operations import pause_automation, resume_automation
-from sync.deadlines import limit_of, mark_overdue
+from sync.deadlines import RULE, limit_of, mark_overdue
 from tests.driving import Drive, driving
 from tests.factories import NOW, PERSON, make_instance
 
@@ -98,6 +100,67 @@ def test_a_pause_of_automation_holds_the_stop_and_its_end_makes_it_good() -> Non
     resume_automation(actor=PERSON, now=NOW + START)
     mark_overdue(NOW + START + SECOND)
     assert Job.objects.count() == 1
+
+
+def keep(instance: Instance, until: datetime) -> None:
+    operations.keep_until(instance.pk, until, reason="a debugger is attached", actor=PERSON, now=NOW)
+
+
+def test_what_a_person_keeps_is_not_stopped_before_the_keep_ends() -> None:
+    instance = booting("running", on_startup_timeout="stop")
+    keep(instance, NOW + 2 * START)
+
+    mark_overdue(NOW + START)
+    mark_overdue(NOW + 2 * START - SECOND)
+    assert not Job.objects.exists()
+
+    mark_overdue(NOW + 2 * START)
+    assert Job.objects.get().verb == "stop"
+
+
+def test_what_is_kept_before_the_stop_is_sent_is_not_stopped(drive: Drive) -> None:
+    instance = drive.ready()
+    operations.request_stop(instance.pk, actor=RULE, reason="starting has taken long", now=drive.now)
+    keep(instance, drive.now + START)
+
+    drive.until_idle(step=5)
+
+    instance.refresh_from_db()
+    assert (drive.count("stop"), Job.objects.get(verb="stop").state) == (0, "cancelled")
+    assert (instance.wanted, instance.phase) == ("running", "ready")
+
+
+def test_many_are_stopped_at_the_pace_of_rules_the_longest_overdue_first() -> None:
+    fleet = [booting("running", on_startup_timeout="stop", now=NOW - number * SECOND) for number in range(12)]
+    longest_first = [one.pk for one in reversed(fleet)]
+
+    def stopped() -> list[UUID]:
+        return list(Job.objects.filter(verb="stop").order_by("created_at", "pk").values_list("instance_id", flat=True))
+
+    mark_overdue(NOW + START)
+    assert set(stopped()) == set(longest_first[:5])
+    mark_overdue(NOW + START + 59 * SECOND)
+    assert len(stopped()) == 5
+    waits = Instance.objects.get(pk=longest_first[5]).next_action or {}
+    assert waits["why"] == "it takes longer to start than allowed; it waits for its turn: at most 5 are stopped a minute"
+
+    mark_overdue(NOW + START + 60 * SECOND)
+    assert set(stopped()[5:]) == set(longest_first[5:10])
+    mark_overdue(NOW + START + 120 * SECOND)
+    assert set(stopped()) == set(longest_first)
+    assert not Instance.objects.filter(next_sync_action__isnull=False).exists()
+
+
+def test_what_waits_for_its_turn_and_comes_up_says_so_no_longer() -> None:
+    fleet = [booting("running", on_startup_timeout="stop") for _ in range(6)]
+    mark_overdue(NOW + START)
+    [waiting] = [one for one in fleet if not one.jobs.exists()]
+
+    Instance.objects.filter(pk=waiting.pk).update(overdue="", boot_stage="")
+    mark_overdue(NOW + START + SECOND)
+
+    waiting.refresh_from_db()
+    assert (waiting.next_action, waiting.wanted) == (None, "running")
 
 
 def test_a_pull_that_never_ends_is_loud_and_heals_when_it_is_stopped_waiting_for(drive: Drive, settings: Any) -> None:

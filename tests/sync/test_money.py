@@ -1,5 +1,6 @@
 """Alarms about money: the balance, what nobody here made, freezing, data about to be purged."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,10 +11,15 @@ from django.test.utils import CaptureQueriesContext
 
 from instances.alarms import acknowledge
 from instances.attempts import SURPLUS, note_surplus
+from instances.discovery import discover
 from instances.models import Alarm, Event, Instance, Job, Machine, ProviderAccount
+from instances.novita.types import RemoteInstance
+from instances.readings import reading_of
 from instances.runway import lasts, level
 from sync import money
-from tests.factories import NOW, PERSON, make_account, make_instance, make_job
+from tests.driving import Drive, driving
+from tests.factories import NOW, PERSON, make_account, make_instance, make_job, make_offer
+from tests.instances.novita.simulator.driver import GPU
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -33,6 +39,53 @@ def alarm(kind: str) -> Alarm | None:
 def told(kind: str) -> list[str]:
     events = Event.objects.filter(after__kind=kind).order_by("id").values_list("type", flat=True)
     return [type_.removeprefix("alarm.") for type_ in events]
+
+
+@pytest.fixture
+def drive(db: None, settings: Any) -> Iterator[Drive]:
+    with driving(settings, balance_usd=1000.0) as one:
+        yield one
+
+
+def test_a_subscription_is_no_burn_and_nobody_is_told_that_it_bills(drive: Drive) -> None:
+    drive.novita.create(billingMode="monthly", month=1)
+    hourly = drive.novita.create()
+    drive.let_pass(60, step=5)
+    money.watch(drive.now)
+    found = alarm("unmanaged_billing")
+    assert found is not None
+    assert (found.text.startswith("1 instance was not made here"), hourly in found.text) == (True, True)
+    assert Machine.objects.filter(billed_since__isnull=False).count() == 2
+    burn = money.burn_usd_per_hour()
+
+    taken = drive.novita.write(f"{GPU}/gpu/instance/transToMonthlyInstance", instanceId=hourly, month=1)
+    assert taken.status_code == 200, taken.text
+    drive.let_pass(60, step=15)
+    money.watch(drive.now)
+
+    assert 0 == money.burn_usd_per_hour() < burn
+    assert alarm("unmanaged_billing") is None
+    paid = drive.novita.look("bill")["instances"]
+    for machine in Machine.objects.all():
+        [truth] = [one["compute_usd"] for one in paid if one["id"] == machine.novita_id]
+        assert float(machine.cost_usd(drive.now)) == pytest.approx(truth, abs=float(burn) / 120)  # half a minute of it
+
+
+def test_what_began_to_run_before_the_catalogue_was_read_is_priced_by_it_from_its_begin() -> None:
+    reading = reading_of(RemoteInstance(id="nvx", status="running", billing_mode="on_demand", product_id="p1", gpu_num=2))
+    reading.columns["cluster_id"] = "cluster-CN-HK-01"
+    discover([reading], began_at=NOW, now=NOW)
+    money.watch(NOW + HOUR)
+    assert money.burn_usd_per_hour() == 0
+
+    make_offer(product_id="p1", on_demand="0.5")
+    money.watch(NOW + 2 * HOUR)
+
+    assert money.burn_usd_per_hour() == 1
+    assert Machine.objects.get().cost_usd(NOW + 2 * HOUR) == 2
+    found = alarm("unmanaged_billing")
+    assert found is not None
+    assert "$1.00 per hour together, $2.00 so far" in found.text
 
 
 @pytest.mark.parametrize(("hours", "worse"), [(73, 0), (72, 1), (25, 1), (24, 2), (6.5, 2), (6, 3), (0.01, 3), (0, 4)])

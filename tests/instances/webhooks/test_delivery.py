@@ -336,6 +336,28 @@ def test_an_idle_lane_asks_little_and_a_batch_costs_no_more_than_one(
     assert Delivery.objects.filter(type="instance.ready").count() >= 60
 
 
+def test_no_backlog_of_one_receiver_keeps_another_from_its_turn(clock: time_machine.Traveller) -> None:
+    """Two that take seconds for each, with more due than a batch; one with news that came later, one with urgent news."""
+    slow, as_slow, quick, urgent = (make_endpoint(f"https://hooks.example/{number}") for number in range(4))
+    now = timezone.now()
+
+    def wait_for(endpoint: WebhookEndpoint, number: int, **columns: Any) -> None:
+        values = {"endpoint": endpoint, "type": "instance.ready", "tried_from": now, "created_at": now, **columns}
+        Delivery.objects.bulk_create(Delivery(**{"next_attempt_at": now, **values}) for _ in range(number))
+
+    wait_for(slow, deliveries.BATCH + 1, next_attempt_at=now - timedelta(minutes=9))
+    wait_for(as_slow, deliveries.BATCH + 1, next_attempt_at=now - timedelta(minutes=8))
+    wait_for(quick, 3)
+    wait_for(urgent, 1, severity="urgent")
+
+    due = deliveries.due(now)
+
+    turns = [endpoint_id for _, endpoint_id, _ in due]
+    assert turns[0] == urgent.pk
+    assert [turns.count(one.pk) for one in (slow, as_slow, quick, urgent)] == [deliveries.BATCH, deliveries.BATCH, 3, 1]
+    assert len({pk for pk, _, _ in due}) == len(due)
+
+
 def test_what_is_done_is_forgotten_after_thirty_days(lane: Lane, receiver: Receiver) -> None:
     make_endpoint(receiver.url)
     happen(make_instance(status=""), "instance.created")
