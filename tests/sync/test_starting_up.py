@@ -143,7 +143,7 @@ def test_a_persons_stop_of_a_pull_that_goes_on_is_told_ever_louder_with_what_it_
     instance = never_pulled(drive)
     request_stop(instance.pk, actor=PERSON, reason="enough", now=drive.now)
 
-    drive.let_pass(9 * 60, step=STEP)
+    drive.let_pass(9 * 60, step=30)
     assert drive.alarms("unconfirmed") == []
     drive.let_pass(3 * 60 * 60, step=120)
 
