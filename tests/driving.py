@@ -26,6 +26,7 @@ from tests.factories import NOW, PERSON
 from tests.instances.novita.simulator.driver import Driver
 
 LONG = 300.0  # seconds of the moved clock
+STEP = 6.0  # just over the gap of the watch, so that each step lists what moves, and none passes with nothing to do
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class Drive:
 
     def ready(self, name: str = "worker", **fields: Any) -> Instance:
         instance = self.create(name, **fields)
-        return self.until_phase(instance, "ready", step=5.0)
+        return self.until_phase(instance, "ready", step=10.0)
 
     def step(self, seconds: float = 1.0) -> None:
         """Move the clock, then do all that is due."""
@@ -87,19 +88,19 @@ class Drive:
             sleep(0.001)
         health_checks.store_finished(health_checks.probe_pool.finished())
 
-    def until(self, met: Callable[[], Any], *, seconds: float = LONG, step: float = 2.0) -> None:
+    def until(self, met: Callable[[], Any], *, seconds: float = LONG, step: float = STEP) -> None:
         """Step until it is true; fails once so many seconds of the moved clock are over."""
         ends_at = self.now + timedelta(seconds=seconds)
         while not met():
             assert self.now < ends_at, f"not within {seconds:g} s; {self.story()}"
             self.step(step)
 
-    def let_pass(self, seconds: float, *, step: float = 2.0) -> None:
+    def let_pass(self, seconds: float, *, step: float = STEP) -> None:
         ends_at = self.now + timedelta(seconds=seconds)
-        while self.now < ends_at:
-            self.step(step)
+        while (left := (ends_at - self.now).total_seconds()) > 0:
+            self.step(min(step, left))
 
-    def until_phase(self, instance: Instance, *phases: str, seconds: float = LONG, step: float = 2.0) -> Instance:
+    def until_phase(self, instance: Instance, *phases: str, seconds: float = LONG, step: float = STEP) -> Instance:
         def shown() -> bool:
             instance.refresh_from_db(from_queryset=Instance.objects.defer("envs"))
             return instance.phase in phases
@@ -107,7 +108,7 @@ class Drive:
         self.until(shown, seconds=seconds, step=step)
         return instance
 
-    def until_idle(self, *, seconds: float = LONG, step: float = 2.0) -> None:
+    def until_idle(self, *, seconds: float = LONG, step: float = STEP) -> None:
         """Until no job is open."""
         self.until(lambda: not Job.objects.filter(finished_at=None).exists(), seconds=seconds, step=step)
 

@@ -14,6 +14,11 @@ from instances.lifecycle import Observed
 from tests.autostop.decide_cases import CALM, HOUR, MINUTE, NOW, rules, usage
 
 WISHED = NOW - 4 * HOUR
+RULES = rules()
+# Since when it is ready or overdue, and since when it runs, by whether it is idle for long.
+BEGAN = {True: NOW - 2 * HOUR, False: NOW - 9 * MINUTE}
+RAN = {long_idle: began - 5 * MINUTE for long_idle, began in BEGAN.items()}
+DUE_SOON, KEPT_UNTIL = NOW + MINUTE, NOW + 3 * HOUR
 
 USAGES: dict[str, Usage | None] = {
     "": None,
@@ -34,24 +39,23 @@ NAMES = ("mode", "managed", "protected", "wanted", "verb", "readiness", "long_id
 
 
 def facts_for(observed: Observed, case: dict[str, Any]) -> Facts:
-    began = NOW - (2 * HOUR if case["long_idle"] else 9 * MINUTE)
-    readiness = case["readiness"]
+    began, readiness = BEGAN[case["long_idle"]], case["readiness"]
     return Facts(
         now=NOW,
-        rules=rules(),
+        rules=RULES,
         managed=case["managed"],
         mode=case["mode"],
         protected=case["protected"],
         observed=observed,
-        raw_status=str(observed),
+        raw_status=observed.value,
         wanted=case["wanted"],
         wanted_since=WISHED,
         open_verb=case["verb"],
-        running_since=began - 5 * MINUTE if readiness in ("ready", "never ready, overdue") else None,
+        running_since=RAN[case["long_idle"]] if readiness in ("ready", "never ready, overdue") else None,
         ready_at=began if readiness == "ready" else None,
-        startup_deadline_at={"never ready, overdue": began, "still starting": NOW + MINUTE}.get(readiness),
+        startup_deadline_at={"never ready, overdue": began, "still starting": DUE_SOON}.get(readiness),
         stop_at=STOP_TIMES[case["stop_time"]],
-        keep_until=NOW + 3 * HOUR if case["kept"] else None,
+        keep_until=KEPT_UNTIL if case["kept"] else None,
         hold=case["hold"],
         usage=USAGES[case["metrics"]],
     )

@@ -122,7 +122,7 @@ def test_one_still_within_its_start_up_is_left_alone(provider: MetricsServer) ->
 
 
 def test_thirty_idle_at_once_are_all_stopped_within_six_passes_longest_idle_first(provider: MetricsServer) -> None:
-    order = [running_instance(f"idle-{n:02}", ready=timedelta(hours=40 - n)).pk for n in range(IDLE_MACHINES)]
+    order = [running_instance(f"idle-{n:02}", ready=timedelta(minutes=100 - n)).pk for n in range(IDLE_MACHINES)]
     stopped: list[Any] = []
 
     for number in range(6):
@@ -146,7 +146,7 @@ def test_a_pass_stops_five_or_a_fifth(running: int, limit: int) -> None:
 
 def test_busy_ones_unused_for_longest_do_not_keep_idle_ones_from_their_turn(provider: MetricsServer) -> None:
     for number in range(50):
-        running_instance(f"busy-{number}", ready=timedelta(hours=10))
+        running_instance(f"busy-{number}", ready=timedelta(hours=2))
         provider.loads[f"novita-busy-{number}"] = Load(gpus=(90.0,))
     idle = running_instance("idle", ready=timedelta(hours=1))
 
@@ -248,7 +248,7 @@ def test_a_rehearsal_changes_no_row_of_any_table(provider: MetricsServer) -> Non
 
 def test_a_rehearsal_says_what_the_pass_then_does(provider: MetricsServer) -> None:
     for number in range(8):
-        running_instance(f"idle-{number}", ready=timedelta(hours=1 + number))
+        running_instance(f"idle-{number}", ready=timedelta(minutes=60 + number))
 
     rehearsed, done = a_pass(provider, dry_run=True), a_pass(provider)
 

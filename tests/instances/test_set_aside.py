@@ -91,7 +91,7 @@ def test_a_job_that_fails_here_is_tried_ever_more_slowly(in_thread: Drive, monke
 
     monkeypatch.setattr(outcomes, "set_job_aside", noted)
 
-    in_thread.let_pass(90 * 60, step=30)
+    in_thread.let_pass(90 * 60, step=60)
 
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(tried)]
     assert 55 < gaps[0] < 130

@@ -20,7 +20,7 @@ def listed(drive: Drive) -> Result:
 def fleet(drive: Drive, count: int) -> list[Instance]:
     instances = [drive.create(f"worker-{number}", ports=()) for number in range(count)]
     drive.until(lambda: Instance.objects.filter(phase="ready").count() == count, step=STEP)
-    drive.let_pass(70, step=10)  # until no call of ours may be the cause of anything
+    drive.let_pass(70, step=35)  # until no call of ours may be the cause of anything
     return instances
 
 

@@ -11,7 +11,7 @@ HOUR = 3600
 def settled(drive: Drive, name: str = "worker", **fields: Any) -> Instance:
     """Ready, and long enough so for no call of ours to explain what comes."""
     instance = drive.ready(name, **fields)
-    drive.let_pass(90, step=10)
+    drive.let_pass(90, step=30)
     return instance
 
 
@@ -37,7 +37,7 @@ def verbs(instance: Instance) -> list[str]:
     return [str(job.verb) for job in jobs]
 
 
-def ended(drive: Drive, *, seconds: float = 600, step: float = 5) -> Reclaim:
+def ended(drive: Drive, *, seconds: float = 600, step: float = 15) -> Reclaim:
     drive.until(lambda: Reclaim.objects.filter(ended_at__isnull=False).exists(), seconds=seconds, step=step)
     return Reclaim.objects.latest("ended_at")
 
@@ -54,5 +54,5 @@ def replacing(drive: Drive, **fields: Any) -> tuple[Instance, str]:
         {"call": "start", "kind": "no_capacity", "count": 3}, {"call": "migrate", "kind": "no_capacity", "count": 1}
     )
     spot(drive, instance, "reclaim", give_back_stock=True)
-    drive.until(lambda: len(drive.living()) == 2, seconds=600, step=3)
+    drive.until(lambda: len(drive.living()) == 2, seconds=600, step=10)
     return instance, old

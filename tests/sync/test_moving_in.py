@@ -46,7 +46,7 @@ def test_adopting_thirty_touches_none_of_them(drive: Drive) -> None:
     metrics = make_client(base_url=drive.novita.url)  # whose pace is its own: threads share no database with a test
     ends_at = drive.now + timedelta(hours=HOURS)
     while drive.now < ends_at:
-        drive.step(300)
+        drive.step(600)
         passes.run_pass(now=drive.now, dry_run=False, actor=SYSTEM, trigger="schedule", source=metrics)
         reclaims.act_if_due(drive.now)
         money.watch_if_due(drive.now)

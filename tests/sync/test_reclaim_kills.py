@@ -17,6 +17,7 @@ pytestmark = pytest.mark.django_db
 NO_START = {"call": "start", "kind": "no_capacity", "count": 3}
 NO_MOVE = {"call": "migrate", "kind": "no_capacity", "count": 1}
 LEADS_TO: dict[str, tuple[dict[str, Any], ...]] = {"start": (), "migrate": (NO_START,), "replace": (NO_START, NO_MOVE)}
+STEP = 15
 OF_REPLACE = ("after_swap", "before_delete", "after_delete")
 STEPS = [
     *((verb, f"reclaim.{verb}.{moment}") for verb in LEADS_TO for moment in ("before_store", "after_store")),
@@ -44,7 +45,7 @@ class Death:
 def lived(drive: Drive) -> bool:
     """One worker follows another; False where it dies."""
     try:
-        drive.step(5)
+        drive.step(STEP)
     except Died:
         return False
     return True
@@ -52,7 +53,7 @@ def lived(drive: Drive) -> bool:
 
 def live_on(drive: Drive, death: Death, instance: Instance) -> None:
     """Until it is well and nothing is open."""
-    for _ in range(400):
+    for _ in range(150):
         if not lived(drive):
             continue
         instance.refresh_from_db()
@@ -72,7 +73,7 @@ def test_whoever_comes_next_ends_with_one_machine(
 
     spot(drive, instance, "reclaim", give_back_stock=True)
     live_on(drive, death, instance)
-    drive.let_pass(60, step=10)
+    drive.let_pass(60, step=20)
 
     assert death.deaths == 1
     assert [one["id"] for one in drive.living() if one["status"] == "running"] == [novita_id(instance)]
@@ -93,7 +94,7 @@ def test_whoever_comes_next_lets_the_new_one_go_where_all_was_to_be_deleted(
     death = Death(step, monkeypatch)
 
     request_delete(instance.pk, actor=PERSON, reason="enough", now=drive.now)
-    for _ in range(120):
+    for _ in range(40):
         lived(drive)
 
     instance.refresh_from_db()

@@ -85,7 +85,7 @@ def test_nothing_dearer_is_taken_where_the_request_names_no_cap(drive: Drive) ->
     empty_shelves(drive, but=("eu-de-3",))  # where it costs more
 
     spot(drive, instance, "reclaim")
-    drive.let_pass(700, step=10)
+    drive.let_pass(700, step=20)
 
     record = Reclaim.objects.get()
     assert (record.state, record.tries[-1]["verb"] != "create") == ("decided", True)
@@ -116,7 +116,7 @@ def test_a_notice_withdrawn_meanwhile_gives_the_replacement_up(drive: Drive) -> 
     spot(drive, instance, "withdraw")
     drive.until_idle(step=2)
     drive.until(lambda: len(drive.living()) == 1, step=5)
-    drive.let_pass(60, step=5)
+    drive.let_pass(60, step=15)
 
     assert [one["id"] for one in drive.living()] == [old]
     assert Reclaim.objects.get().outcome in ("withdrawn", "back")
@@ -130,7 +130,7 @@ def test_a_stop_wished_while_it_is_replaced_leaves_one_stopped_machine(drive: Dr
 
     operations.request_stop(instance.pk, actor=PERSON, reason="enough", now=drive.now)
     drive.until_phase(instance, "stopped", step=2)
-    drive.let_pass(60, step=5)
+    drive.let_pass(60, step=15)
 
     assert [one["status"] for one in drive.living()] == ["exited"]
     assert Reclaim.objects.get().outcome == "wish"
@@ -144,9 +144,9 @@ def test_a_wish_does_not_end_a_replacement_whose_undoing_never_left_the_house(dr
     drive.faults({"call": "delete", "kind": "429", "count": 3})
 
     wish(instance.pk, actor=PERSON, reason="enough", now=drive.now)
-    drive.until(lambda: drive.alarms("surplus_machine"), step=3)
+    drive.until(lambda: drive.alarms("surplus_machine"))
     assert "asked" not in drive.alarms("surplus_machine")[0].text
-    drive.let_pass(600, step=5)
+    drive.let_pass(600, step=20)
 
     stays = ["exited"] if wish is operations.request_stop else []
     assert [one["status"] for one in drive.living()] == stays
@@ -201,7 +201,7 @@ def test_a_move_that_never_ends_is_replaced(drive: Drive) -> None:
     )
 
     spot(drive, instance, "reclaim", give_back_stock=True)
-    record = ended(drive, seconds=1800)
+    record = ended(drive, seconds=1800, step=30)
 
     assert (record.outcome, [one["id"] for one in drive.living()]) == ("back", [novita_id(instance)])
     assert novita_id(instance) != old
@@ -243,7 +243,7 @@ def test_one_that_runs_again_while_its_replacement_is_made_is_kept_and_the_new_o
 
     drive.novita.command("start", old)
     record = ended(drive)
-    drive.until_idle(step=3)
+    drive.until_idle()
     drive.let_pass(60, step=10)
 
     assert [(one["id"], one["status"]) for one in drive.living()] == [(old, "running")]
@@ -268,7 +268,7 @@ def test_data_called_precious_meanwhile_is_left_and_named(drive: Drive) -> None:
     instance, old = replacing(drive)
     Instance.objects.update(local_data="precious")
 
-    drive.until_idle(step=3)
+    drive.until_idle()
 
     assert old in [one["id"] for one in drive.living()]
     assert [one.subject for one in drive.alarms("surplus_machine")] == [old]
@@ -280,9 +280,9 @@ def test_a_new_one_whose_deletion_fails_stays_named_and_is_asked_for_again(drive
     drive.faults({"call": "delete", "kind": "500", "count": 4})
 
     drive.novita.command("start", old)
-    drive.until(lambda: drive.alarms("surplus_machine"), step=3)
+    drive.until(lambda: drive.alarms("surplus_machine"))
     assert "per hour" in drive.alarms("surplus_machine")[0].text
-    drive.until(lambda: len(drive.living()) == 1, seconds=900, step=5)
+    drive.until(lambda: len(drive.living()) == 1, seconds=900, step=15)
     drive.until_idle(step=5)
 
     assert (novita_id(instance), [one["id"] for one in drive.living()]) == (old, [old])
@@ -293,7 +293,7 @@ def test_a_deletion_that_never_left_the_house_is_not_counted_as_asked_in_vain(dr
     instance, old = replacing(drive)
     drive.faults({"call": "delete", "kind": "429", "count": 7})
 
-    drive.until_idle(seconds=3600, step=15)
+    drive.until_idle(seconds=3600, step=30)
 
     assert [one["id"] for one in drive.living()] == [novita_id(instance)]
     assert novita_id(instance) != old

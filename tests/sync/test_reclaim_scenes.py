@@ -42,7 +42,8 @@ def test_a_notice_is_told_at_once_and_the_deadline_is_waited_for(drive: Drive) -
     assert instance.next_action is not None
     assert instance.next_action["what"] == "bring_back"
     assert event_types(instance).count("instance.reclaim_notified") == 1
-    drive.let_pass(HOUR + 120, step=30)
+    drive.let_pass(HOUR - 120, step=120)
+    drive.let_pass(240, step=15)
 
     record.refresh_from_db()
     assert (record.outcome, tried(record)) == ("back", [("start", "succeeded")])
@@ -78,14 +79,14 @@ def test_without_stock_it_is_tried_at_growing_gaps_and_comes_back_when_there_is_
     empty_shelves(drive)
 
     spot(drive, instance, "reclaim")
-    drive.let_pass(HOUR + 300, step=30)  # in the midst of a gap
+    drive.let_pass(HOUR + 300, step=60)  # in the midst of a gap
     record = Reclaim.objects.get()
     instance.refresh_from_db()
     assert (instance.phase, instance.wanted, record.state) == ("reclaiming", "running", "decided")
     assert [one.level for one in drive.alarms("reclaim")] == [1]
     assert 8 < len(record.tries) < 25
     drive.novita.turn("stock", stock=shelves)
-    record = ended(drive, seconds=1900, step=30)
+    record = ended(drive, seconds=1900, step=60)
 
     assert record.outcome == "back"
     assert drive.alarms("reclaim") == []
@@ -97,7 +98,7 @@ def test_a_precious_one_is_only_ever_started_in_place_and_its_purge_is_named(dri
     empty_shelves(drive)
 
     spot(drive, instance, "reclaim")
-    drive.let_pass(HOUR, step=30)
+    drive.let_pass(HOUR, step=60)
 
     record = Reclaim.objects.get()
     assert {verb for verb, _ in tried(record)} == {"start"}
@@ -157,7 +158,7 @@ def test_one_that_is_being_stopped_is_not_revived(drive: Drive, when: str) -> No
     if when == "after":
         spot(drive, instance, "reclaim", give_back_stock=True)
     drive.until_phase(instance, "stopped", step=2)
-    drive.let_pass(300, step=15)
+    drive.let_pass(300, step=30)
 
     assert (instance.wanted, drive.count("start")) == ("stopped", 0)
     assert not Reclaim.objects.filter(ended_at=None).exists()
@@ -183,7 +184,7 @@ def test_stopped_in_the_providers_console_it_stays_stopped(drive: Drive) -> None
     instance = settled(drive)
 
     drive.novita.command("stop", novita_id(instance))
-    drive.let_pass(300, step=15)
+    drive.let_pass(300, step=30)
 
     instance.refresh_from_db()
     assert (instance.wanted, instance.phase, drive.count("start")) == ("stopped", "stopped", 0)
@@ -195,7 +196,7 @@ def test_stopped_in_the_console_between_notice_and_deadline_it_stays_stopped(dri
     drive.until(lambda: Reclaim.objects.exists(), seconds=45)
 
     drive.novita.command("stop", novita_id(instance))
-    drive.let_pass(HOUR + 300, step=30)
+    drive.let_pass(HOUR + 300, step=60)
 
     instance.refresh_from_db()
     assert (instance.wanted, drive.count("start")) == ("stopped", 0)
@@ -205,7 +206,7 @@ def test_one_whose_own_program_ended_stays_stopped(drive: Drive) -> None:
     instance = settled(drive)
 
     drive.novita.turn("load", instance=novita_id(instance), crash="oom")
-    drive.let_pass(300, step=15)
+    drive.let_pass(300, step=30)
 
     instance.refresh_from_db()
     assert (instance.wanted, drive.count("start")) == ("stopped", 0)
@@ -258,7 +259,7 @@ def test_a_handled_sign_starts_nothing_again(drive: Drive) -> None:
         mine = world.instances[novita_id(instance)]
         stale = record.reclaim_at.timestamp()
         mine.history[-1] = mine.now._replace(spot_status="terminated", reclaim_at=stale)
-    drive.let_pass(300, step=15)
+    drive.let_pass(300, step=30)
 
     instance.refresh_from_db()
     assert (instance.wanted, drive.count("start")) == ("stopped", 1)
@@ -276,13 +277,13 @@ def test_providers_own_migration_is_switched_off_for_those_made_here(drive: Driv
 def test_a_refused_switch_is_asked_again_at_growing_gaps_and_holds_no_rule_up(drive: Drive) -> None:
     drive.faults({"call": "auto_migrate", "kind": "no_balance"})
     instance = settled(drive)
-    drive.let_pass(600, step=15)
+    drive.let_pass(600, step=30)
     assert drive.count("auto_migrate") == 1
 
-    drive.let_pass(1500, step=30)
+    drive.let_pass(1500, step=60)
     assert drive.count("auto_migrate") == 2
     drive.faults()
-    drive.let_pass(1800, step=30)
+    drive.let_pass(1800, step=60)
     assert drive.count("auto_migrate") == 3
     instance.refresh_from_db()
     assert instance.machine is not None
@@ -318,7 +319,7 @@ def test_stopped_in_the_console_right_after_it_came_back_it_stays_stopped(drive:
     drive.until(lambda: not Job.objects.filter(finished_at=None).exists())
 
     drive.novita.command("stop", novita_id(instance))
-    drive.let_pass(400, step=10)
+    drive.let_pass(400, step=20)
 
     instance.refresh_from_db()
     assert (instance.wanted, instance.phase, drive.count("start")) == ("stopped", "stopped", 1)

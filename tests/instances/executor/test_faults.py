@@ -24,7 +24,7 @@ from tests.processes.waiting import wait_for
 # What leaves open whether a write happened; the first two members of a fault on any call.
 UNCLEAR = ("500", "502", "timeout", "reset", "bad_json", "wrong_content_type")
 UNREADABLE = UNCLEAR  # a read that fails so tells nothing
-STEP = 8.0
+STEP = 15.0
 
 
 @pytest.fixture

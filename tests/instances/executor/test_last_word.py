@@ -23,13 +23,13 @@ def click(drive: Drive, instance: Instance, *verbs: Any) -> Instance:
 def stopped(drive: Drive) -> Instance:
     instance = click(drive, drive.ready(ports=()), request_stop)
     drive.until_phase(instance, "stopped")
-    drive.let_pass(120, step=10)
+    drive.let_pass(120, step=30)
     return instance
 
 
 def running(drive: Drive) -> Instance:
     instance = drive.ready(ports=())
-    drive.let_pass(120, step=10)
+    drive.let_pass(120, step=30)
     return instance
 
 
@@ -56,7 +56,7 @@ def test_the_last_word_holds_against_an_earlier_one_that_takes_effect_late(
 
     click(drive, instance, last, late, last)
     assert (instance.wanted, instance.met) == (wanted, False)
-    drive.let_pass(600, step=5)
+    drive.let_pass(600, step=15)
 
     instance.refresh_from_db()
     assert (instance.wanted, instance.phase, instance.met) == (wanted, phase, True)
@@ -72,7 +72,7 @@ def test_a_start_cancelled_before_it_was_sent_is_no_proof_that_an_earlier_one_ca
     cancel_job(drive.job(instance).pk, actor=PERSON, reason="", now=drive.now)
     instance.refresh_from_db()
     assert (instance.wanted, instance.met) == ("stopped", False)
-    drive.let_pass(600, step=5)
+    drive.let_pass(600, step=15)
 
     instance.refresh_from_db()
     assert (instance.wanted, instance.phase, instance.met) == ("stopped", "stopped", True)

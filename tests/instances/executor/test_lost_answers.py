@@ -47,10 +47,10 @@ def test_a_lost_answer_ends_with_exactly_one_machine_and_it_is_adopted(drive: Dr
         made[f"try-{seed}"] = instance = drive.create(f"try-{seed}")
         drive.do_jobs()
         assert drive.job(instance).call_outcome == "unclear"
-        drive.until(found_of(instance).exists, step=3)
+        drive.until(found_of(instance).exists, step=10)
 
     drive.faults()
-    drive.until_idle(step=5)
+    drive.until_idle(step=10)
     for name, instance in made.items():
         [machine] = drive.machines(f"{name}--")
         instance.refresh_from_db()

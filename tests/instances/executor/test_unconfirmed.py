@@ -25,7 +25,8 @@ def test_it_is_repeated_at_growing_gaps_and_told_with_each_doubling(drive: Drive
     drive.faults({"call": "stop", "kind": "never_stops"})
 
     request_stop(instance.pk, actor=PERSON, reason="", now=drive.now)
-    drive.let_pass(2 * HOUR, step=30)
+    drive.let_pass(HOUR / 6, step=30)
+    drive.let_pass(2 * HOUR - HOUR / 6, step=60)
 
     asked = [one["at"] for one in drive.calls("stop")]
     gaps = [later - earlier for earlier, later in pairwise(asked)]
