@@ -30,7 +30,7 @@ test: $(DEVELOPMENT)
 	@mkdir -p var && rm -f var/tests-left-out.txt
 	@status=0; \
 	$(BIN)/python -m pytest -p tests.environment -n 4 --dist loadgroup -m "alone or not process" $(TEST_FLAGS) || status=1; \
-	$(BIN)/python -m pytest -p tests.environment -n 4 --dist loadgroup -m "process and not alone" $(PROCESS_TESTS) $(TEST_FLAGS) || status=1; \
+	$(BIN)/python -m pytest -p tests.environment -n 5 --dist loadgroup -m "process and not alone" $(PROCESS_TESTS) $(TEST_FLAGS) || status=1; \
 	$(BIN)/python -m tests.left_out; \
 	exit $$status
 
