@@ -103,9 +103,11 @@ def _tell_waiting(late: QuerySet[Instance], limit: int) -> None:
     waiting = list(late.values_list("pk", flat=True))
     why = f"it takes longer to start than allowed; it waits for its turn: at most {limit} are stopped a minute"
     told = Instance.objects.filter(pk__in=_open_alarms().values("instance"), next_sync_action__what=Verb.STOP)
-    told.exclude(pk__in=waiting).update(next_sync_action=None)
     silent = Instance.objects.filter(pk__in=waiting, next_sync_action__isnull=True)
-    silent.update(next_sync_action={"what": str(Verb.STOP), "at": None, "why": why})
+    action = {"what": str(Verb.STOP), "at": None, "why": why}
+    for found, says in ((told.exclude(pk__in=waiting), None), (silent, action)):
+        if found.exists():  # looked at every second: what stays as it is takes no lock
+            found.update(next_sync_action=says)
 
 
 def _open_alarms() -> QuerySet[Alarm]:

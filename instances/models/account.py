@@ -23,9 +23,8 @@ class ProviderAccount(models.Model):
     accepted_lack = models.CharField(max_length=64, blank=True)
     key_fingerprint = models.CharField(max_length=16, blank=True)
     key_refused_since = models.DateTimeField(null=True, blank=True)  # no write is sent meanwhile
-    writes_refused_since = models.DateTimeField(
-        null=True, blank=True
-    )  # and no read: what is refused waits, the rest goes on
+    # And no read: what is refused waits, the rest goes on.
+    writes_refused_since = models.DateTimeField(null=True, blank=True)
     balance_usd = models.DecimalField(max_digits=16, decimal_places=4, null=True, blank=True)
     balance_read_at = models.DateTimeField(null=True, blank=True)
     frozen_since = models.DateTimeField(null=True, blank=True)

@@ -18,12 +18,7 @@ from tests.driving import Drive, event_types
 from tests.factories import PERSON, make_instance
 from tests.sync.reclaiming import HOUR, empty_shelves, ended, novita_id, replacing, settled, spot, tried
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def with_reclaims(drive: Drive) -> None:
-    drive.with_reclaims = True
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("with_reclaims")]
 
 
 def test_a_disposable_one_that_cannot_start_is_moved_in_its_cluster(drive: Drive) -> None:

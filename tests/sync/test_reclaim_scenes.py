@@ -10,12 +10,7 @@ from tests.driving import Drive, event_types
 from tests.factories import PERSON
 from tests.sync.reclaiming import HOUR, empty_shelves, ended, novita_id, settled, spot, tried, verbs
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def with_reclaims(drive: Drive) -> None:
-    drive.with_reclaims = True
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("with_reclaims")]
 
 
 def test_without_notice_it_is_started_in_place_with_its_disks(drive: Drive) -> None:

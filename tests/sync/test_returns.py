@@ -7,12 +7,7 @@ from tests.driving import Drive
 from tests.sync.fleets import bring_back
 from tests.sync.reclaiming import ended, novita_id, replacing, settled, spot
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def with_reclaims(drive: Drive) -> None:
-    drive.with_reclaims = True
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("with_reclaims")]
 
 
 def test_one_that_was_lost_in_a_move_and_is_back_beside_the_one_made_anew_is_surplus(drive: Drive) -> None:
